@@ -1,0 +1,38 @@
+# make demo: the main job on real speech.   make test: lint, types, tests.
+PYTHON ?= python3
+BIN := .venv/bin
+# The CPU build of this torch; plain PyPI may serve CUDA builds of several GB for other versions.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test test-slow wheel clean
+
+demo: .venv/runtime
+	$(BIN)/audiodec demo
+
+test: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/dev
+	$(BIN)/pytest -m slow
+
+wheel: .venv/dev
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf .venv build dist
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+
+.venv/runtime: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet -e '.[bench]'
+	touch $@
+
+.venv/dev: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet -e '.[train,bench,dev]'
+	touch $@ .venv/runtime

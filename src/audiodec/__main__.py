@@ -1,0 +1,5 @@
+"""`python -m audiodec`."""
+
+from audiodec.cli.main import main
+
+main()

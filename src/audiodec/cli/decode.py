@@ -1,0 +1,49 @@
+"""`audiodec decode`: .adc to audio."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import audiodec
+from audiodec.cli.common import Model, console, pairs, progress
+from audiodec.errors import AudioDecError
+from audiodec.files import decode_file
+
+
+def decode(
+    source: Annotated[str, typer.Argument(metavar="IN", help=".adc file, folder, or -.")],
+    target: Annotated[
+        str, typer.Argument(metavar="OUT", help="Audio file (the suffix says which), folder, or -.")
+    ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse damaged or truncated files.")
+    ] = False,
+    model: Model = None,
+) -> None:
+    """Decode to the original's sample rate, channels and exact length."""
+    codec = audiodec.load(model)
+    failed = 0
+    jobs = pairs(source, target, {".adc"}, ".wav")
+    for one, out in jobs:
+        try:
+            with progress(one, None) as tell:
+                decoded = decode_file(codec, one, out, strict=strict, progress=tell)
+        except AudioDecError as error:
+            if len(jobs) == 1:
+                raise
+            console.print(f"skipped: {one}: {error}", markup=False)
+            failed += 1
+            continue
+        seconds = decoded.samples / decoded.rate
+        console.print(
+            f"{out}: {seconds:.2f} s, {decoded.rate} Hz, {decoded.channels} channel(s)",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+        if decoded.damaged:
+            console.print(f"warning: {decoded.damaged} damaged block(s) concealed")
+        if decoded.truncated:
+            console.print("warning: the file is truncated; decoded up to the last whole block")
+    if failed:
+        raise AudioDecError(f"{failed} of {len(jobs)} files could not be decoded")

@@ -1,0 +1,75 @@
+"""`audiodec info` and `audiodec models`: what a file or the installation holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from audiodec.cli.common import Json
+from audiodec.errors import AudioError
+
+
+def info(
+    file: Annotated[str, typer.Argument(metavar="FILE", help=".adc file.")],
+    as_json: Json = False,
+) -> None:
+    """Show what an .adc file holds, and whether it is whole."""
+    from audiodec.bitstream.container import Reader
+
+    try:
+        with open(file, "rb") as data:
+            reader = Reader(data)
+            frames = sum(block.frames for block in reader.blocks())
+    except OSError as error:
+        raise AudioError(f"{file} cannot be read: {error.strerror}") from None
+    header = reader.header
+    kbps = header.model_rate / header.hop * header.stages * header.bits / 1000
+    facts: dict[str, Any] = {
+        "model": header.model_id,
+        "weights": header.weights_hash.hex(),
+        "sample_rate": header.rate,
+        "channels": header.channels,
+        "samples": reader.samples,
+        "seconds": round((frames * header.hop) / header.model_rate, 3)
+        if reader.samples is None
+        else round(reader.samples / header.rate, 3),
+        "frames": frames,
+        "stages": header.stages,
+        "kbps_per_channel": kbps,
+        "payload_bytes": reader.payload_bytes,
+        "total_bytes": reader.total_bytes,
+        "damaged_blocks": reader.damaged,
+        "truncated": reader.samples is None,
+    }
+    _show(facts, as_json)
+
+
+def models(as_json: Json = False) -> None:
+    """List the bundled models."""
+    from audiodec.pretrained import DEFAULT, bundled_models, find_model, read_info
+
+    for name in bundled_models():
+        folder = find_model(name)
+        model = read_info(folder)
+        rates = [model.codec.bitrate(s + 1) for s in range(model.codec.quantizer.stages)]
+        facts = {
+            "name": name,
+            "default": name == DEFAULT,
+            "id": model.id,
+            "weights": model.weights_hash.hex(),
+            "sample_rate": model.codec.sample_rate,
+            "algorithmic_latency_ms": round(1000 / model.codec.frame_rate, 2),
+            "bitrates_kbps": rates,
+            "folder": str(folder),
+        }
+        _show(facts, as_json)
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key.replace('_', ' '):24} {value}")

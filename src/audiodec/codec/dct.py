@@ -1,0 +1,44 @@
+"""The orthonormal DCT-II as a matrix, and Bark-wide bands over its bins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def dct_matrix(size: int) -> Tensor:
+    """Orthonormal DCT-II, [bin, sample]; its transpose is the inverse."""
+    sample = torch.arange(size, dtype=torch.float64) + 0.5
+    bins = torch.arange(size, dtype=torch.float64)[:, None]
+    matrix = torch.cos(math.pi / size * sample * bins) * math.sqrt(2 / size)
+    matrix[0] /= math.sqrt(2)
+    return matrix.float()
+
+
+def bark_bands(bins: int, count: int, nyquist: float) -> tuple[Tensor, Tensor]:
+    """Partition DCT bins into at most `count` bands of equal width on the Bark scale.
+
+    Bark scale: Traunmüller, "Analytical expressions for the tonotopic sensory scale", 1990.
+
+    Args:
+        bins: number of DCT bins, spread evenly over 0 to `nyquist` Hz.
+
+    Returns:
+        averaging matrix [bins, bands] (columns sum to 1), and interpolation matrix
+        [bands, bins] (linear between band centres, columns sum to 1). Bands too narrow to hold
+        a bin are left out, so there may be fewer than `count`.
+    """
+
+    def bark(hertz: np.ndarray | float) -> np.ndarray:
+        return np.asarray(26.81 * hertz / (1960 + hertz))
+
+    frequency = (np.arange(bins) + 0.5) / bins * nyquist
+    position = bark(frequency) / bark(nyquist) * count
+    _, band = np.unique(np.minimum(position.astype(int), count - 1), return_inverse=True)
+    member = np.eye(band.max() + 1)[band]  # [bins, bands]
+    centres = (member * np.arange(bins)[:, None]).sum(0) / member.sum(0)
+    spread = np.stack([np.interp(np.arange(bins), centres, row) for row in np.eye(len(centres))])
+    return torch.tensor(member / member.sum(0)).float(), torch.tensor(spread).float()

@@ -1,0 +1,174 @@
+"""The efficient default: all blocks run at the frame rate, between a DCT and its inverse.
+
+Strictly causal with no look-ahead beyond the frame. Inside, frames are channels-last
+[batch, frames, channels]; at the borders the project's common layout holds: waveform
+[batch, 1, samples], latents [batch, dim, frames].
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiodec.codec.dct import bark_bands, dct_matrix
+from audiodec.config import CodecConfig
+from audiodec.layers import DepthwiseFilter, RMSNorm
+from audiodec.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
+
+
+def linear(inputs: int, outputs: int, scale: float = 1.0) -> nn.Linear:
+    """A linear map that keeps variance times scale squared; bias zero."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=scale / math.sqrt(inputs))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def block(width: int, expansion: int, kernel: int, dilation: int) -> Residual:
+    """x + W2 SiLU(W1 filter(norm(x))). No norm on the residual stream itself, so that a linear
+    path runs from end to end and the waveform locks within minutes of training."""
+    hidden = width * expansion
+    return Residual(
+        Chain(
+            Pointwise(RMSNorm(width)),
+            DepthwiseFilter(width, kernel, dilation),
+            Pointwise(
+                nn.Sequential(linear(width, hidden), nn.SiLU(), linear(hidden, width, scale=0.3))
+            ),
+        )
+    )
+
+
+class SpectralFeatures(Causal):
+    """Waveform -> partly whitened DCT coefficients, band levels and sub-frame levels.
+
+    Each frame sees its own `hop` samples and the `hop` before. No gradient, float32.
+    """
+
+    window: Tensor
+    dct: Tensor
+    average: Tensor
+    spread: Tensor
+
+    sub_blocks = 8  # levels of the first difference inside the window: time detail
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.hop, self.whitening = config.hop, config.encoder.whitening
+        size, fade = 2 * config.hop, 24
+        window = torch.ones(size)
+        window[: config.hop] = torch.sin(torch.arange(config.hop) / config.hop * math.pi / 2)
+        # The newest samples are eased down to 0.3: a jump to nothing would smear the spectrum.
+        ease = torch.cos(torch.arange(1, fade + 1) / fade * math.pi / 2)
+        window[size - fade :] *= 0.3 + 0.7 * ease
+        average, spread = bark_bands(size, config.encoder.bands, config.sample_rate / 2)
+        self.register_buffer("dct", (dct_matrix(size) * window).t(), persistent=False)
+        self.register_buffer("average", average, persistent=False)
+        self.register_buffer("spread", spread[:, : config.hop], persistent=False)
+        self.width = config.hop + average.shape[1] + self.sub_blocks
+
+    def initial_state(self, batch: int) -> State:
+        return {"past": self.dct.new_zeros(batch, 1, self.hop)}
+
+    @torch.no_grad()
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """[batch, 1, frames * hop] -> [batch, frames, width]."""
+        new = x.reshape(x.shape[0], -1, self.hop)
+        old = torch.cat([state["past"], new[:, :-1]], dim=1)
+        frames = torch.cat([old, new], dim=-1)
+        coefficients = frames @ self.dct
+        levels = 0.5 * torch.log(coefficients.square() @ self.average + 1e-8)
+        gain = 3 * torch.exp(-self.whitening * (levels @ self.spread))
+        difference = functional.pad(frames[..., 1:] - frames[..., :-1], (1, 0))
+        pieces = difference.reshape(*new.shape[:2], self.sub_blocks, -1)
+        detail = 0.5 * torch.log(pieces.square().mean(-1) + 1e-9)
+        features = [coefficients[..., : self.hop] * gain, (levels + 4) * 0.4, (detail + 6) * 0.4]
+        return torch.cat(features, dim=-1), {"past": new[:, -1:]}
+
+
+class SpectralEncoder(Causal):
+    """Waveform [batch, 1, frames * hop] -> latents [batch, dim, frames]."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        c = config.encoder
+        self.features = SpectralFeatures(config)
+        self.input = nn.Linear(self.features.width, c.width)
+        nn.init.normal_(self.input.weight, std=1 / math.sqrt(config.hop))
+        nn.init.zeros_(self.input.bias)
+        self.blocks = Chain(*(block(c.width, c.expansion, c.kernel, d) for d in c.dilations))
+        self.output = linear(c.width, config.quantizer.dim)
+
+    def initial_state(self, batch: int) -> State:
+        return nest("features", self.features.initial_state(batch)) | nest(
+            "blocks", self.blocks.initial_state(batch)
+        )
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        with torch.autocast(x.device.type, enabled=False):
+            features, features_state = self.features.step(x, select("features", state))
+        h, blocks_state = self.blocks.step(self.input(features), select("blocks", state))
+        latents = self.output(h).transpose(1, 2)
+        return latents, nest("features", features_state) | nest("blocks", blocks_state)
+
+
+class GainShapeHead(Causal):
+    """Hidden frames -> waveform: DCT shape times band gains, inverse DCT, short cross-fade.
+
+    Each frame writes its own `hop` samples and a tail that fades into the next frame, so there
+    is no latency beyond the frame. Float32.
+    """
+
+    inverse: Tensor
+    spread: Tensor
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        c, self.hop, self.overlap = config.decoder, config.hop, config.decoder.overlap
+        size = config.hop + c.overlap
+        ramp = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(c.overlap) + 0.5) / c.overlap)
+        window = torch.cat([ramp, torch.ones(size - 2 * c.overlap), ramp.flip(0)])
+        _, spread = bark_bands(size, c.bands, config.sample_rate / 2)
+        self.register_buffer("inverse", dct_matrix(size) * window, persistent=False)
+        self.register_buffer("spread", spread, persistent=False)
+        self.shape = linear(c.width, size)
+        self.gain = linear(c.width, len(spread), scale=0.3)
+        # Speech is louder at low frequencies: start there.
+        with torch.no_grad():
+            self.gain.bias.copy_(torch.linspace(-3.5, -6, len(spread)))
+
+    def initial_state(self, batch: int) -> State:
+        return {"tail": self.inverse.new_zeros(batch, self.overlap)}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        shape, gain = self.shape(x).float(), self.gain(x).float()
+        with torch.autocast(x.device.type, enabled=False):
+            y = (shape * (gain.clamp(-12, 3).exp() @ self.spread)) @ self.inverse
+        # The tail of each frame lies under the start of the next.
+        tails = torch.cat([state["tail"][:, None], y[:, :-1, self.hop :]], dim=1)
+        own = y[..., : self.hop] + functional.pad(tails, (0, self.hop - self.overlap))
+        return own.reshape(x.shape[0], 1, -1), {"tail": y[:, -1, self.hop :]}
+
+
+class SpectralDecoder(Causal):
+    """Quantized latents [batch, dim, frames] -> waveform [batch, 1, frames * hop]."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        c = config.decoder
+        self.input = linear(config.quantizer.dim, c.width)
+        self.blocks = Chain(*(block(c.width, c.expansion, c.kernel, d) for d in c.dilations))
+        self.head = GainShapeHead(config)
+
+    def initial_state(self, batch: int) -> State:
+        return nest("blocks", self.blocks.initial_state(batch)) | nest(
+            "head", self.head.initial_state(batch)
+        )
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h, blocks_state = self.blocks.step(self.input(x.transpose(1, 2)), select("blocks", state))
+        y, head_state = self.head.step(h, select("head", state))
+        return y, nest("blocks", blocks_state) | nest("head", head_state)

@@ -1,0 +1,28 @@
+"""Errors a user can make, by name. Each carries one line that says what is wrong and what to do."""
+
+
+class AudioDecError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class ConfigError(AudioDecError):
+    """A recipe, model configuration or command-line value does not fit."""
+
+
+class ModelError(AudioDecError):
+    """A model is missing, damaged, or not the one the data was made with."""
+
+
+class FormatError(AudioDecError):
+    """Bytes are not what the format says: damaged, truncated or not ours."""
+
+
+class AudioError(AudioDecError):
+    """Audio has an unusable shape, type or content, or a file cannot be read."""
+
+
+class MissingExtraError(AudioDecError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs extra packages: pip install 'audiodec[{extra}]'")

@@ -1,0 +1,88 @@
+"""Processing time per window of a streaming codec, encoder and decoder apart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from audiodec.session import Codec
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+WINDOWS = (1, 2, 4, 8, 16)  # frames
+WARM_UP = 20  # windows not counted
+COLD = """
+import time; begin = time.perf_counter()
+import numpy, audiodec
+codec = audiodec.load({folder!r})
+loaded = time.perf_counter()
+codec.decode(codec.encode(numpy.zeros(codec.hop, numpy.float32)))
+print(loaded - begin, time.perf_counter() - loaded)
+"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds to process one window: median, 95th and 99th percentile."""
+
+    median: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """One row of the table; times in ms.
+
+    Attributes:
+        length: audio in the window.
+        algorithmic: wait that the codec itself imposes: one frame, no look-ahead.
+        buffering: further wait for the window to fill.
+    """
+
+    length: float
+    algorithmic: float
+    buffering: float
+    encode: Timing
+    decode: Timing
+
+
+def measure(codec: Codec, windows: int = 300) -> list[Window]:
+    """Time fresh streams of noise, every window size in turn, `windows` windows each."""
+    random = np.random.default_rng(0)
+    frame = 1000 / codec.config.frame_rate
+    rows = []
+    for frames in WINDOWS:
+        encoder, decoder = codec.encoder(frames_per_packet=frames), codec.decoder(frames)
+        count, size = WARM_UP + windows, frames * codec.hop
+        noise = random.normal(0, 0.1, (count, size)).astype(np.float32)
+        encode, written = _time(encoder.write, list(noise))
+        decode, _ = _time(decoder.decode, [packet for packets in written for packet in packets])
+        rows.append(Window(frames * frame, frame, (frames - 1) * frame, encode, decode))
+    return rows
+
+
+def _time(process: Callable[[T], U], windows: list[T]) -> tuple[Timing, list[U]]:
+    """Encoder and decoder are timed apart: in a call they rarely share a core's cache."""
+    times, results = [], []
+    for window in windows:
+        begin = time.perf_counter()
+        results.append(process(window))
+        times.append(1000 * (time.perf_counter() - begin))
+    median, p95, p99 = np.percentile(times[WARM_UP:], (50, 95, 99))
+    return Timing(float(median), float(p95), float(p99)), results
+
+
+def cold_start(folder: str) -> tuple[float, float]:
+    """Seconds a fresh Python needs to import and load, and then for its first frame."""
+    code = COLD.format(folder=folder)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    load, first = (float(v) for v in out.stdout.split())
+    return load, first

@@ -1,0 +1,232 @@
+"""A trained codec as a model folder: weights, two ONNX graphs, `model.json`.
+
+The graphs hold no weights of their own. Their initializers point into `weights.safetensors`, so
+torch and onnxruntime read the same bytes and the folder holds them once, as float16; both
+compute in float32. The export compares the graphs with torch and fails when they differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import struct
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxscript
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from audiodec.codec.codec import Codec
+from audiodec.config import ModelInfo, to_data
+from audiodec.errors import ModelError
+from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS
+from audiodec.runtime.base import NEXT, Codes, Runtime, Samples
+from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.runtime.torch import TorchRuntime
+from audiodec.streaming import State
+
+OPSET = 23  # the first with RMSNormalization as one node
+PARITY_CHUNKS = (1, 2, 97, 200)  # frames
+TOLERANCE = 1e-4  # of a full-scale waveform, between torch and onnxruntime
+
+
+class EncoderGraph(nn.Module):
+    """audio [batch, 1, frames * hop], state -> codes, latents, state."""
+
+    signal, outputs = "audio", ("codes", "latents")
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.encoder, self.quantizer = codec.encoder, codec.quantizer
+
+    def forward(self, audio: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        latents, state = self.encoder.step(audio, state)
+        return self.quantizer.encode(latents), latents, state
+
+
+class DecoderGraph(nn.Module):
+    """codes [batch, stages, frames], state -> audio, state. Fewer stages: a coarser sound."""
+
+    signal, outputs = "codes", ("audio",)
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.decoder, self.quantizer = codec.decoder, codec.quantizer
+
+    def forward(self, codes: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.decoder.step(self.quantizer.decode(codes), state)
+
+
+def export_model(codec: Codec, model_id: str, folder: Path) -> ModelInfo:
+    """Write a model folder; all of it appears at once, after the parity check.
+
+    Raises:
+        ModelError: the folder exists, or a graph differs from torch by more than 1e-4.
+    """
+    if folder.exists():
+        raise ModelError(f"{folder} already exists: choose another folder or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    codec = codec.eval()
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        work = Path(temporary) / folder.name
+        work.mkdir()
+        state = {k: v.half().contiguous() for k, v in codec.state_dict().items()}
+        codec.load_state_dict({k: v.float() for k, v in state.items()})
+        save_file(state, work / WEIGHTS)
+        hop, stages = codec.config.hop, codec.config.quantizer.stages
+        many_frames, many_stages = torch.export.Dim("frames"), torch.export.Dim("stages")
+        _export_graph(
+            EncoderGraph(codec),
+            torch.zeros(2, 1, 3 * hop),
+            codec.encoder.initial_state(2),
+            {2: hop * many_frames},
+            work / ENCODER,
+        )
+        _export_graph(
+            DecoderGraph(codec),
+            torch.zeros(2, stages, 3, dtype=torch.int64),
+            codec.decoder.initial_state(2),
+            {1: many_stages, 2: many_frames},
+            work / DECODER,
+        )
+        names = (WEIGHTS, ENCODER, DECODER)
+        hashes = {n: hashlib.sha256((work / n).read_bytes()).hexdigest() for n in names}
+        info = ModelInfo(id=model_id, codec=codec.config, files=hashes)
+        (work / INFO).write_text(json.dumps(to_data(info), indent=2) + "\n", encoding="utf-8")
+        check_parity(codec, work)
+        os.replace(work, folder)
+    return info
+
+
+def _export_graph(
+    graph: EncoderGraph | DecoderGraph,
+    example: Tensor,
+    state: State,
+    shape: dict[int, Any],
+    path: Path,
+) -> None:
+    """Write one graph with its state as named inputs and outputs and a dynamic batch.
+
+    Args:
+        shape: of `example`: dimension -> torch.export dimension, batch excluded.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            kwargs={"state": state},
+            dynamo=True,
+            optimize=False,  # its rewriter drops "+ 1e-9" before a logarithm
+            verbose=False,
+            opset_version=OPSET,
+            custom_translation_table={torch.ops.aten.addcmul.default: _addcmul},
+            input_names=[graph.signal, *state],
+            output_names=[*graph.outputs, *(key + NEXT for key in state)],
+            dynamic_shapes={
+                graph.signal: {0: batch, **shape},
+                "state": {key: {0: batch} for key in state},
+            },
+        )
+    assert program is not None
+    model = program.model_proto
+    _share_weights(model, path.parent / WEIGHTS)
+    onnx.save(model, path)
+
+
+def _addcmul(x: Any, a: Any, b: Any, value: float = 1.0) -> Any:
+    """torch.addcmul in two nodes; the exporter's own multiplies by `value` even when it is 1."""
+    assert value == 1.0
+    return onnxscript.opset23.Add(x, onnxscript.opset23.Mul(a, b))
+
+
+def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
+    """Let every initializer that is a weight point into the safetensors file, cast to float32.
+
+    Raises:
+        ModelError: a weight is missing from the graph's initializers or changed by the exporter.
+    """
+    with weights.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        table = json.loads(file.read(size))
+    casts = []
+    for initializer in model.graph.initializer:
+        entry = table.get(initializer.name)
+        if entry is None:
+            continue  # a constant of the architecture, e.g. the DCT
+        if list(initializer.dims) != entry["shape"] or entry["dtype"] != "F16":
+            raise ModelError(f"export changed the shape or type of {initializer.name}")
+        begin, end = entry["data_offsets"]
+        name = initializer.name
+        initializer.Clear()
+        initializer.name = f"{name}.f16"
+        initializer.dims.extend(entry["shape"])
+        initializer.data_type = onnx.TensorProto.FLOAT16
+        initializer.data_location = onnx.TensorProto.EXTERNAL
+        place = {"location": weights.name, "offset": 8 + size + begin, "length": end - begin}
+        for key, value in place.items():
+            initializer.external_data.add(key=key, value=str(value))
+        casts.append(
+            onnx.helper.make_node("Cast", [initializer.name], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    kept = [value for value in model.graph.value_info if value.name not in table]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
+
+
+def check_parity(codec: Codec, folder: Path) -> None:
+    """Compare onnxruntime with torch on two streams of noise, in uneven chunks.
+
+    Raises:
+        ModelError: decoded audio, or latents relative to their peak, differ by more than 1e-4.
+    """
+    random, q = np.random.default_rng(0), codec.config.quantizer
+    audio = random.normal(0, 0.1, (2, 1, sum(PARITY_CHUNKS) * codec.config.hop))
+    codes = random.integers(q.codebook_size, size=(2, q.stages, sum(PARITY_CHUNKS)))
+    latents, sound = _run(OnnxRuntime(folder), audio.astype(np.float32), codes)
+    true_latents, true_sound = _run(TorchRuntime(folder), audio.astype(np.float32), codes)
+    worst = max(
+        float(np.abs(latents - true_latents).max() / np.abs(true_latents).max()),
+        float(np.abs(sound - true_sound).max() / max(1.0, float(np.abs(true_sound).max()))),
+    )
+    if not worst <= TOLERANCE:
+        raise ModelError(f"the exported graphs differ from torch by {worst:.1e} (> {TOLERANCE})")
+
+
+def _run(runtime: Runtime, audio: Samples, codes: Codes) -> tuple[Samples, Samples]:
+    """Latents of the audio and sound of the codes, streamed."""
+    encoder, decoder = runtime.encoder_state(2), runtime.decoder_state(2)
+    hop, end = runtime.info.codec.hop, 0
+    latents, sound = [], []
+    for frames in PARITY_CHUNKS:
+        start, end = end, end + frames
+        found, encoder = runtime.latents(audio[..., start * hop : end * hop], encoder)
+        latents.append(found)
+        found, decoder = runtime.decode(codes[..., start:end], decoder)
+        sound.append(found)
+    return np.concatenate(latents, axis=2), np.concatenate(sound, axis=2)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter logs about optional packages that do not concern us."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

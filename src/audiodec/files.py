@@ -1,0 +1,333 @@
+"""Audio files <-> `.adc` files, in bounded memory, whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
+from audiodec.errors import AudioError, FormatError, ModelError
+from audiodec.runtime.base import Samples
+from audiodec.session import Codec, Playback, check_effort
+
+PIPE = "-"
+READ = 65536  # samples per read
+ROUNDING = 8  # samples that resampling there and back may round off
+Progress = Callable[[float], None]  # told the seconds of audio done since the last call
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What `encode_file` wrote.
+
+    Attributes:
+        rate: Hz of the input.
+        samples: per channel, at that rate.
+        payload_bytes: of packets; `total_bytes` has headers, CRCs and trailer too.
+    """
+
+    rate: int
+    channels: int
+    samples: int
+    payload_bytes: int
+    total_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.rate
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode_file` wrote.
+
+    Attributes:
+        damaged: blocks that were damaged and concealed.
+        truncated: the file had no valid end; all whole blocks were decoded.
+    """
+
+    rate: int
+    channels: int
+    samples: int
+    damaged: int
+    truncated: bool
+
+
+def encode_file(
+    codec: Codec,
+    source: str,
+    target: str,
+    *,
+    bitrate: float | None = None,
+    effort: int = 1,
+    mono: bool = False,
+    progress: Progress = lambda seconds: None,
+) -> Coded:
+    """Code any audio file libsndfile reads. `-` is stdin or stdout.
+
+    Several channels are coded one by one, or mixed first with `mono`.
+
+    Raises:
+        AudioError: the input cannot be read, is empty or has too many channels.
+        ConfigError: bitrate or effort not offered.
+    """
+    stages, effort = codec.config.stages_for(bitrate), check_effort(effort)
+    with _open_audio(source) as audio, write_whole(target) as file:
+        channels = 1 if mono else audio.channels
+        if channels > MAX_CHANNELS:
+            raise AudioError(f"{source} has {channels} channels; at most {MAX_CHANNELS}")
+        header = Header(
+            model_id=codec.info.id, weights_hash=codec.info.weights_hash,
+            model_rate=codec.sample_rate, rate=audio.samplerate, channels=channels,
+            hop=codec.hop, stages=stages, bits=codec.config.quantizer.code_bits,
+        )  # fmt: skip
+        writer, state = Writer(file, header), codec.runtime.encoder_state(channels)
+        count = Count()
+        for block in _blocks(_resampled(audio, mono, codec.sample_rate, count), codec.hop):
+            codes, state = codec.runtime.encode(block[:, None], state, stages, effort)
+            writer.write_block(list(codes))
+            progress(block.shape[1] / codec.sample_rate)
+        if not count.samples:
+            raise AudioError(f"{source} holds no audio")
+        writer.finish(count.samples)
+    return Coded(
+        audio.samplerate, channels, count.samples, writer.payload_bytes, writer.total_bytes
+    )
+
+
+def decode_file(
+    codec: Codec,
+    source: str,
+    target: str,
+    *,
+    strict: bool = False,
+    progress: Progress = lambda seconds: None,
+) -> Decoded:
+    """Decode an `.adc` file to the original's rate, channels and exact length.
+
+    The target's suffix decides the format; `-` writes WAV to stdout.
+
+    Raises:
+        FormatError: not an .adc file, or with `strict` any damage at all.
+        ModelError: the file was made with another model.
+    """
+    with _open_bytes(source) as file:
+        reader = Reader(file)
+        header = reader.header
+        check_model(codec, header)
+        with write_whole(target) as out, _create_audio(out, target, header) as audio:
+            # Only the trailer says where the last frame really ends: hold as much back.
+            hold = math.ceil(header.hop * header.rate / header.model_rate) + ROUNDING
+            written, held = 0, np.zeros((header.channels, 0), np.float32)
+            for piece in _decoded(codec, reader, strict, progress):
+                held = np.concatenate([held, piece], axis=1)
+                ready = max(0, held.shape[1] - hold)
+                _write(audio, held[:, :ready])
+                written, held = written + ready, held[:, ready:]
+            end = _true_end(reader, written, held.shape[1])
+            missing = max(0, end - written - held.shape[1])
+            _write(audio, np.pad(held, ((0, 0), (0, missing)))[:, : end - written])
+            if strict and reader.samples is None:
+                raise FormatError(f"{source} is truncated")
+    return Decoded(header.rate, header.channels, end, reader.damaged, reader.samples is None)
+
+
+def check_model(codec: Codec, header: Header) -> None:
+    """Raises ModelError unless the file was made with this model's weights."""
+    info, config = codec.info, codec.config
+    if header.weights_hash != info.weights_hash:
+        raise ModelError(
+            f"the file was made with model {header.model_id} "
+            f"(weights {header.weights_hash.hex()}), not {info.id} "
+            f"({info.weights_hash.hex()}): choose it with --model"
+        )
+    shape = (config.sample_rate, config.hop, config.quantizer.code_bits)
+    if (header.model_rate, header.hop, header.bits) != shape or (
+        header.stages > config.quantizer.stages
+    ):
+        raise FormatError("the file's header contradicts the model it names")
+
+
+@dataclass
+class Count:
+    """Samples per channel read so far, at the file's own rate."""
+
+    samples: int = 0
+
+
+def _resampled(
+    audio: soundfile.SoundFile, mono: bool, rate: int, count: Count
+) -> Iterator[Samples]:
+    """Pieces [channels, n] at `rate`."""
+    channels = 1 if mono else audio.channels
+    stream = soxr.ResampleStream(audio.samplerate, rate, channels, dtype="float32")
+    same = audio.samplerate == rate
+    while True:
+        try:
+            piece = audio.read(READ, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise AudioError(
+                f"{audio.name} is damaged after {count.samples} samples: {error}"
+            ) from None
+        last = not len(piece)
+        count.samples += len(piece)
+        np.nan_to_num(piece, copy=False)
+        if mono:
+            piece = piece.mean(axis=1, keepdims=True)
+        if not same and (count.samples or not last):
+            piece = stream.resample_chunk(piece, last=last)
+        yield piece.T
+        if last:
+            return
+
+
+def _blocks(pieces: Iterator[Samples], hop: int) -> Iterator[Samples]:
+    """Whole blocks [channels, BLOCK_FRAMES * hop]; the last is filled to a whole frame."""
+    waiting: list[Samples] = []
+    size, ready = BLOCK_FRAMES * hop, 0
+    for piece in pieces:
+        waiting.append(piece)
+        ready += piece.shape[1]
+        if ready >= size:
+            joined = np.concatenate(waiting, axis=1)
+            for start in range(0, ready - size + 1, size):
+                yield joined[:, start : start + size]
+            waiting = [joined[:, ready // size * size :]]
+            ready %= size
+    if ready:
+        yield np.pad(np.concatenate(waiting, axis=1), ((0, 0), (0, -ready % hop)))
+
+
+def _decoded(codec: Codec, reader: Reader, strict: bool, progress: Progress) -> Iterator[Samples]:
+    """Audio of each block, [channels, n], at the original's rate."""
+    header = reader.header
+    playback = Playback(codec.runtime, header.channels)
+    stream = soxr.ResampleStream(header.model_rate, header.rate, header.channels, dtype="float32")
+
+    def convert(piece: Samples, last: bool) -> Samples:
+        if header.rate == header.model_rate:
+            return piece
+        return np.asarray(stream.resample_chunk(np.ascontiguousarray(piece.T), last=last).T)
+
+    for number, block in enumerate(reader.blocks()):
+        if block.codes is None:
+            if strict:
+                raise FormatError(f"block {number} is damaged (CRC differs)")
+            piece = playback.conceal(block.frames)
+        else:
+            piece = playback.play(np.stack(block.codes))
+        yield convert(piece, last=False)
+        progress(piece.shape[1] / header.model_rate)
+    yield convert(np.zeros((header.channels, 0), np.float32), last=True)
+
+
+def _true_end(reader: Reader, written: int, held: int) -> int:
+    """Samples the output should have: the trailer's word, where it can be true."""
+    decoded = written + held
+    if reader.samples is None:
+        return decoded
+    if not written <= reader.samples <= decoded + ROUNDING:
+        raise FormatError(
+            f"the trailer claims {reader.samples} samples, but the blocks hold {decoded}"
+        )
+    return reader.samples
+
+
+@contextmanager
+def write_whole(target: str) -> Iterator[BinaryIO]:
+    """A binary file that appears under its name only when complete; `-` is stdout."""
+    if target == PIPE:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise AudioError(f"{target} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _open_bytes(source: str) -> Iterator[BinaryIO]:
+    if source == PIPE:
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(source, "rb"))
+        except OSError as error:
+            raise AudioError(f"{source} cannot be read: {error.strerror}") from None
+        yield file
+
+
+@contextmanager
+def _open_audio(source: str) -> Iterator[soundfile.SoundFile]:
+    """A sound file; a pipe is spooled to disk first, because most formats need seeking."""
+    with _open_bytes(source) as file, tempfile.TemporaryFile() as spool:
+        seekable = file
+        if source == PIPE:
+            shutil.copyfileobj(file, spool)
+            spool.seek(0)
+            seekable = spool
+        try:
+            audio = soundfile.SoundFile(seekable)
+        except soundfile.SoundFileError as error:
+            reason = str(error).split(": ", 1)[-1]
+            raise AudioError(f"{source} is not audio that can be read: {reason}") from None
+        with audio:
+            yield audio
+
+
+@contextmanager
+def _create_audio(out: BinaryIO, target: str, header: Header) -> Iterator[soundfile.SoundFile]:
+    """A sound file in the format of the target's suffix, written through `out`."""
+    suffix = "WAV" if target == PIPE else Path(target).suffix[1:].upper()
+    kind = {"OPUS": "OGG", "OGA": "OGG", "AIF": "AIFF"}.get(suffix, suffix)
+    subtype = "OPUS" if suffix == "OPUS" else None
+    with tempfile.TemporaryFile() as spool:
+        seekable = spool if target == PIPE else out
+        try:
+            audio = soundfile.SoundFile(
+                seekable, "w", header.rate, header.channels, subtype, format=kind
+            )
+        except (soundfile.SoundFileError, TypeError, ValueError) as error:
+            raise AudioError(
+                f"{target} cannot be written as {suffix or 'audio without a suffix'} at "
+                f"{header.rate} Hz with {header.channels} channels: {error}; try .wav or .flac"
+            ) from None
+        with audio:
+            yield audio
+        if target == PIPE:
+            spool.seek(0)
+            shutil.copyfileobj(spool, out)
+
+
+def _write(audio: soundfile.SoundFile, piece: Samples) -> None:
+    if piece.shape[1]:
+        audio.write(np.clip(piece, -1, 1).T)

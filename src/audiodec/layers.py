@@ -1,0 +1,140 @@
+"""Causal layers with explicit state."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiodec.streaming import Causal, State
+
+
+class CausalConv1d(Causal):
+    """Convolution over time that sees no future; `stride` samples in, one out.
+
+    Keeps the `(kernel - 1) * dilation + 1 - stride` past samples it still needs. A step takes a
+    multiple of `stride` samples: [batch, in, n * stride] -> [batch, out, n].
+
+    Raises:
+        ValueError: the stride is longer than the kernel's reach (samples would be skipped).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.past = (kernel - 1) * dilation + 1 - stride
+        if self.past < 0:
+            raise ValueError(f"stride {stride} is longer than the kernel's reach")
+        self.conv = nn.Conv1d(
+            in_channels, out_channels, kernel, stride, dilation=dilation, groups=groups, bias=bias
+        )
+
+    def initial_state(self, batch: int) -> State:
+        return {"past": self.conv.weight.new_zeros(batch, self.conv.in_channels, self.past)}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        x = torch.cat([state["past"].to(x.dtype), x], dim=-1)
+        return self.conv(x), {"past": x[..., x.shape[-1] - self.past :]}
+
+
+class CausalConvTranspose1d(Causal):
+    """Upsampling by `stride`: [batch, in, n] -> [batch, out, n * stride], no future needed.
+
+    Each input reaches `kernel` outputs; what falls beyond the emitted samples is kept without
+    bias, added to the next step's output, and the bias is added on emission.
+
+    Raises:
+        ValueError: the kernel is shorter than the stride (samples would stay empty).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.tail = kernel - stride
+        if self.tail < 0:
+            raise ValueError(f"kernel {kernel} is shorter than the stride {stride}")
+        self.conv = nn.ConvTranspose1d(
+            in_channels, out_channels, kernel, stride, groups=groups, bias=False
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels, 1)) if bias else None
+
+    def initial_state(self, batch: int) -> State:
+        return {"tail": self.conv.weight.new_zeros(batch, self.conv.out_channels, self.tail)}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        y, tail = overlap_add(self.conv(x), state["tail"].to(x.dtype))
+        return (y if self.bias is None else y + self.bias), {"tail": tail}
+
+
+def overlap_add(y: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
+    """Add the previous tail to the start of `y` and split off as long a new tail.
+
+    Args:
+        y: [..., emitted + tail].
+        tail: [..., tail], what the previous step held back.
+    """
+    kept, emitted = tail.shape[-1], y.shape[-1] - tail.shape[-1]
+    y = y + functional.pad(tail, (0, emitted))
+    return y[..., :emitted], y[..., y.shape[-1] - kept :]
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the last dimension, in the input's own precision.
+
+    Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, x.shape[-1:], self.gain.to(x.dtype), 1e-5)
+
+
+class DepthwiseFilter(Causal):
+    """One causal filter per channel on channels-last frames: [batch, frames, channels].
+
+    Starts as the identity plus noise. Shifted multiply-adds are several times faster on a CPU
+    than a grouped convolution of this size.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.past = (kernel - 1) * dilation
+        weight = torch.randn(kernel, channels) * 0.2 / math.sqrt(kernel)
+        weight[-1] += 1
+        self.weight = nn.Parameter(weight)
+
+    def initial_state(self, batch: int) -> State:
+        return {"past": self.weight.new_zeros(batch, self.past, self.weight.shape[1])}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        frames = x.shape[1]
+        x = torch.cat([state["past"].to(x.dtype), x], dim=1)
+        weight = self.weight.to(x.dtype)
+        y = x[:, self.past :] * weight[-1]
+        for j in range(len(weight) - 1):
+            start = j * self.dilation
+            y = torch.addcmul(y, x[:, start : start + frames], weight[j])
+        return y, {"past": x[:, x.shape[1] - self.past :]}

@@ -1,0 +1,46 @@
+"""What a runtime does for the sessions: numpy in, numpy out, state passed and returned."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiodec.config import ModelInfo
+
+Samples = NDArray[np.float32]
+Codes = NDArray[np.int64]
+State = Any  # belongs to the runtime; callers only hold it and hand it back
+
+NEXT = ".next"  # in the ONNX graphs, state `x` comes in as "x" and goes out as "x.next"
+
+
+class Runtime(Protocol):
+    """Runs one model. Streams are independent: they are the batch, and their state is a value."""
+
+    info: ModelInfo
+
+    def encoder_state(self, batch: int) -> State:
+        """State of `batch` fresh encoder streams."""
+        ...
+
+    def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
+        """Audio [batch, 1, frames * hop] -> codes [batch, stages, frames].
+
+        Args:
+            effort: code sequences kept per frame while searching; 1 is the greedy search.
+        """
+        ...
+
+    def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
+        """What the encoder gives before quantization, [batch, dim, frames]."""
+        ...
+
+    def decoder_state(self, batch: int) -> State:
+        """State of `batch` fresh decoder streams."""
+        ...
+
+    def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
+        """Codes [batch, stages, frames] -> audio [batch, 1, frames * hop]."""
+        ...

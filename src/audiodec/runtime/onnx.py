@@ -1,0 +1,102 @@
+"""The default runtime: onnxruntime, one thread, state kept as runtime values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime import InferenceSession, OrtValue
+from safetensors.numpy import load_file
+
+from audiodec.errors import ModelError
+from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, read_info
+from audiodec.runtime.base import NEXT, Codes, Samples, State
+from audiodec.runtime.beam import BeamSearch
+
+
+class OnnxRuntime:
+    """Runs a model folder's ONNX graphs.
+
+    Args:
+        folder: model folder.
+        threads: CPU threads of each operation.
+
+    Raises:
+        ModelError: a file is missing, damaged, or not what `model.json` says.
+    """
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self.info = read_info(folder)
+        self._encoder = _Graph(folder / ENCODER, ["codes", "latents"], threads)
+        self._decoder = _Graph(folder / DECODER, ["audio"], threads)
+        self._weights = folder / WEIGHTS
+        self._beam: BeamSearch | None = None
+
+    def encoder_state(self, batch: int) -> State:
+        return self._encoder.initial_state(batch)
+
+    def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
+        (codes, latents), state = self._encoder.step("audio", audio, state)
+        if effort > 1:
+            return self.beam(latents.numpy(), stages, effort), state
+        return codes.numpy()[:, :stages], state
+
+    def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
+        """What the encoder gives before quantization, [batch, dim, frames]."""
+        (_, latents), state = self._encoder.step("audio", audio, state)
+        return latents.numpy(), state
+
+    def decoder_state(self, batch: int) -> State:
+        return self._decoder.initial_state(batch)
+
+    def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
+        (audio,), state = self._decoder.step("codes", codes, state)
+        return audio.numpy(), state
+
+    @property
+    def beam(self) -> BeamSearch:
+        """Made on first use: the greedy search is inside the graph."""
+        if self._beam is None:
+            weights = load_file(self._weights)
+            codebooks, mean = weights["quantizer.codebooks"], weights["quantizer.mean"]
+            self._beam = BeamSearch(codebooks.astype(np.float32), mean.astype(np.float32))
+        return self._beam
+
+
+class _Graph:
+    """An ONNX graph whose inputs are one signal and its state, read off the graph itself."""
+
+    def __init__(self, path: Path, outputs: list[str], threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self.session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions share no base class
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{path} cannot be loaded by onnxruntime: {reason}") from None
+        given = {i.name: i.shape for i in self.session.get_inputs()}
+        names = [o.name for o in self.session.get_outputs()]
+        self.keys = [name.removesuffix(NEXT) for name in names if name.endswith(NEXT)]
+        self.shapes = {key: given[key][1:] for key in self.keys}  # without the batch
+        self.signals = outputs
+        self.outputs = outputs + [key + NEXT for key in self.keys]
+
+    def initial_state(self, batch: int) -> dict[str, OrtValue]:
+        return {key: _value(np.zeros((batch, *s), np.float32)) for key, s in self.shapes.items()}
+
+    def step(
+        self, name: str, signal: Samples | Codes, state: dict[str, OrtValue]
+    ) -> tuple[list[OrtValue], dict[str, OrtValue]]:
+        """State stays inside onnxruntime: its values go from call to call uncopied."""
+        feed = {name: _value(signal), **state}
+        results = self.session.run_with_ort_values(self.outputs, feed)
+        n = len(self.signals)
+        return results[:n], dict(zip(self.keys, results[n:], strict=True))
+
+
+def _value(array: Samples | Codes) -> OrtValue:
+    # onnxruntime takes the memory as it lies, so a strided view would be misread.
+    return OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))

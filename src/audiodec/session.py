@@ -1,0 +1,268 @@
+"""Sessions: one encoder object and one decoder object per stream, and whole signals at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from audiodec.bitstream.packet import pack, stages_of, unpack
+from audiodec.errors import AudioError, ConfigError, FormatError
+from audiodec.runtime.base import Codes, Runtime, Samples
+
+CHUNK = 256  # frames per step when a long signal is processed
+FADE = 0.06  # seconds in which concealment fades to silence
+RECOVER = 0.005  # seconds in which the first packet after a loss fades back in
+MAX_EFFORT = 64
+
+
+class Codec:
+    """A loaded model. Signals are float32 in [-1, 1] at `sample_rate`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.info = runtime.info
+        config = runtime.info.codec
+        self.config = config
+        self.sample_rate: int = config.sample_rate  # Hz
+        self.hop: int = config.hop  # samples per frame, also the algorithmic latency
+        self.bitrates = [config.bitrate(s + 1) for s in range(config.quantizer.stages)]  # kbps
+
+    def encode(self, samples: ArrayLike, bitrate: float | None = None, effort: int = 1) -> Codes:
+        """Code a whole signal; the last frame is filled up with zeros.
+
+        Args:
+            samples: [samples] or [batch, samples].
+            bitrate: kbps, one of `bitrates`; the highest by default.
+            effort: code sequences tried per frame, 1 to 64: higher is slower and better.
+
+        Returns:
+            codes, int64, [stages, frames] or [batch, stages, frames].
+
+        Raises:
+            AudioError: wrong shape, or values that are not finite.
+            ConfigError: a bitrate or effort that is not offered.
+        """
+        audio = _check_audio(samples)
+        if audio.ndim not in (1, 2):
+            raise AudioError(f"audio must be [samples] or [batch, samples], not {audio.shape}")
+        stages, effort = self.config.stages_for(bitrate), check_effort(effort)
+        batch = audio if audio.ndim == 2 else audio[None]
+        frames = -(-batch.shape[1] // self.hop)
+        padded = np.pad(batch, ((0, 0), (0, frames * self.hop - batch.shape[1])))[:, None]
+        state = self.runtime.encoder_state(len(batch))
+        pieces = [np.zeros((len(batch), stages, 0), np.int64)]
+        for start in range(0, frames, CHUNK):
+            piece = padded[..., start * self.hop : (start + CHUNK) * self.hop]
+            codes, state = self.runtime.encode(piece, state, stages, effort)
+            pieces.append(codes)
+        codes = np.concatenate(pieces, axis=2)
+        return codes if audio.ndim == 2 else codes[0]
+
+    def decode(self, codes: ArrayLike, length: int | None = None) -> Samples:
+        """Codes of a whole signal -> audio.
+
+        Args:
+            codes: [stages, frames] or [batch, stages, frames]; leading stages suffice.
+            length: samples to return, at most frames * hop; all by default.
+
+        Returns:
+            [samples] or [batch, samples].
+
+        Raises:
+            FormatError: wrong shape, or codes beyond the codebooks.
+        """
+        array = self._check_codes(codes)
+        batch = array if array.ndim == 3 else array[None]
+        playback = Playback(self.runtime, len(batch))
+        pieces = [np.zeros((len(batch), 0), np.float32)]
+        for start in range(0, batch.shape[2], CHUNK):
+            pieces.append(playback.play(batch[..., start : start + CHUNK]))
+        whole = np.concatenate(pieces, axis=1)[:, :length]
+        if length is not None and whole.shape[1] != length:
+            raise FormatError(f"{array.shape[-1]} frames hold fewer than {length} samples")
+        return whole if array.ndim == 3 else whole[0]
+
+    def encoder(
+        self, bitrate: float | None = None, effort: int = 1, frames_per_packet: int = 1
+    ) -> Encoder:
+        """A streaming encoder. Raises ConfigError like `encode`."""
+        return Encoder(self.runtime, bitrate, effort, frames_per_packet)
+
+    def decoder(self, frames_per_packet: int = 1) -> Decoder:
+        """A streaming decoder for packets of that many frames, of any bitrate."""
+        return Decoder(self.runtime, frames_per_packet)
+
+    def _check_codes(self, codes: ArrayLike) -> Codes:
+        array, q = np.asarray(codes), self.config.quantizer
+        if array.ndim not in (2, 3) or not 0 < array.shape[-2] <= q.stages:
+            raise FormatError(
+                f"codes must be [stages, frames] or [batch, stages, frames] with 1 to {q.stages} "
+                f"stages, not {array.shape}"
+            )
+        if not np.issubdtype(array.dtype, np.integer):
+            raise FormatError(f"codes must be integers, not {array.dtype}")
+        if array.size and not 0 <= array.min() <= array.max() < q.codebook_size:
+            raise FormatError(f"codes must lie in 0..{q.codebook_size - 1}")
+        return array.astype(np.int64)
+
+
+class Encoder:
+    """One stream: write any number of samples, get the packets they complete, then drain.
+
+    Attributes:
+        bitrate: kbps, one of the model's; may be changed at any time.
+    """
+
+    def __init__(
+        self, runtime: Runtime, bitrate: float | None, effort: int, frames_per_packet: int
+    ) -> None:
+        self._runtime, self._config = runtime, runtime.info.codec
+        self._effort = check_effort(effort)
+        self._frames = _check_frames(frames_per_packet, self._config.quantizer.code_bits)
+        self.bitrate = bitrate
+        self.reset()
+
+    @property
+    def bitrate(self) -> float:
+        return self._config.bitrate(self._stages)
+
+    @bitrate.setter
+    def bitrate(self, kbps: float | None) -> None:
+        self._stages = self._config.stages_for(kbps)
+
+    def reset(self) -> None:
+        """Forget everything: the next sample begins a new stream."""
+        self._state = self._runtime.encoder_state(1)
+        self._waiting = np.zeros(0, np.float32)
+
+    def write(self, samples: ArrayLike) -> list[bytes]:
+        """Add samples [n]; returns the packets now complete, oldest first.
+
+        Raises:
+            AudioError: wrong shape, or values that are not finite.
+        """
+        audio = _check_audio(samples)
+        if audio.ndim != 1:
+            raise AudioError(f"a stream takes one channel, [samples], not {audio.shape}")
+        self._waiting = np.concatenate([self._waiting, audio])
+        size = self._frames * self._config.hop
+        ready = len(self._waiting) // size * size
+        packets: list[bytes] = []
+        for start in range(0, ready, step := size * max(1, CHUNK // self._frames)):
+            piece = self._waiting[start : min(start + step, ready)]
+            packets += self._encode(piece)
+        self._waiting = self._waiting[ready:].copy()
+        return packets
+
+    def drain(self) -> list[bytes]:
+        """Fill the last packet up with zeros, return it if there is one, and reset."""
+        size = self._frames * self._config.hop
+        missing = -len(self._waiting) % size
+        packets = self.write(np.zeros(missing, np.float32))
+        self.reset()
+        return packets
+
+    def _encode(self, samples: Samples) -> list[bytes]:
+        codes, self._state = self._runtime.encode(
+            samples[None, None], self._state, self._stages, self._effort
+        )
+        bits, n = self._config.quantizer.code_bits, self._frames
+        return [pack(codes[0, :, i : i + n], bits) for i in range(0, codes.shape[2], n)]
+
+
+class Decoder:
+    """One stream: a packet in, its samples out; None for a lost packet."""
+
+    def __init__(self, runtime: Runtime, frames_per_packet: int) -> None:
+        self._runtime, self._quantizer = runtime, runtime.info.codec.quantizer
+        self._frames = _check_frames(frames_per_packet, self._quantizer.code_bits)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next packet begins a new stream."""
+        self._playback = Playback(self._runtime, batch=1)
+
+    def decode(self, packet: bytes | None) -> Samples:
+        """Audio of one packet, [frames_per_packet * hop].
+
+        A lost packet (None) repeats the last frame received and fades to silence; what comes
+        after is right again as soon as the decoder has forgotten the loss (150 ms).
+
+        Raises:
+            FormatError: the bytes are no packet of this stream; the stream is unchanged.
+        """
+        if packet is None:
+            concealed: Samples = self._playback.conceal(self._frames)[0]
+            return concealed
+        stages = stages_of(packet, self._frames, self._quantizer.code_bits)
+        if stages > self._quantizer.stages:
+            raise FormatError(
+                f"a packet of {stages} stages; this model has {self._quantizer.stages}"
+            )
+        codes = unpack(packet, self._frames, stages, self._quantizer.code_bits)
+        audio: Samples = self._playback.play(codes[None])[0]
+        return audio
+
+
+class Playback:
+    """Codes of parallel streams in, audio out, with concealment of what is missing."""
+
+    def __init__(self, runtime: Runtime, batch: int) -> None:
+        self._runtime, self._config, self._batch = runtime, runtime.info.codec, batch
+        self._state = runtime.decoder_state(batch)
+        self._last: Codes | None = None  # the newest frame received, [batch, stages, 1]
+        self._gain = 1.0  # where concealment has faded to
+
+    def play(self, codes: Codes) -> Samples:
+        """Codes [batch, stages, frames] -> audio [batch, frames * hop]."""
+        self._last = codes[..., -1:]
+        audio = self._step(codes)
+        if self._gain < 1:
+            ramp = min(audio.shape[1], round(RECOVER * self._config.sample_rate))
+            audio[:, :ramp] *= np.linspace(self._gain, 1, ramp, dtype=np.float32)
+            self._gain = 1.0
+        return audio
+
+    def conceal(self, frames: int) -> Samples:
+        """Audio [batch, frames * hop] in place of lost frames; silence before the first frame."""
+        samples = frames * self._config.hop
+        if self._last is None:
+            return np.zeros((self._batch, samples), np.float32)
+        audio = self._step(np.repeat(self._last, frames, axis=2))
+        fade = np.arange(1, samples + 1, dtype=np.float32) / (FADE * self._config.sample_rate)
+        gain = np.maximum(self._gain - fade, 0)
+        self._gain = float(gain[-1])
+        faded: Samples = np.asarray(audio * gain, np.float32)
+        return faded
+
+    def _step(self, codes: Codes) -> Samples:
+        audio, self._state = self._runtime.decode(codes, self._state)
+        return np.clip(audio[:, 0], -1, 1)
+
+
+def check_effort(effort: int) -> int:
+    """Raises ConfigError unless 1 to 64."""
+    if not 1 <= effort <= MAX_EFFORT:
+        raise ConfigError(f"effort must be 1 to {MAX_EFFORT}, not {effort}")
+    return effort
+
+
+def _check_frames(frames: int, bits: int) -> int:
+    """Raises ConfigError unless 1 to 1000 frames, and so many that a stage is a byte or more:
+    a packet's length must tell its stages."""
+    least = -(-8 // bits)
+    if not least <= frames <= 1000:
+        raise ConfigError(f"frames_per_packet must be {least} to 1000, not {frames}")
+    return frames
+
+
+def _check_audio(samples: ArrayLike) -> Samples:
+    array: NDArray[np.generic] = np.asarray(samples)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(
+            f"audio must be float in [-1, 1], not {array.dtype}; divide integers first"
+        )
+    audio = array.astype(np.float32)
+    if not np.isfinite(audio).all():
+        raise AudioError("audio holds values that are not finite")
+    return audio

@@ -1,0 +1,50 @@
+"""A run's state on disk: written whole or not at all, read without unpickling objects."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audiodec.codec.codec import Codec
+from audiodec.errors import ModelError
+from audiodec.training.recipe import load_recipe
+
+LAST = "last.ckpt"
+
+
+def save(state: dict[str, Any], run: Path) -> None:
+    """Replace the run's checkpoint; a kill at any moment leaves the old one or the new one."""
+    temporary = run / f"{LAST}.part"
+    torch.save(state, temporary)
+    os.replace(temporary, run / LAST)
+
+
+def load(run: Path) -> dict[str, Any]:
+    """The run's checkpoint. Raises ModelError when there is none or it is damaged."""
+    path = run / LAST
+    if not path.is_file():
+        raise ModelError(f"{run} has no {LAST}: nothing to resume or export")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise ModelError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    assert isinstance(state, dict)
+    return state
+
+
+def trained_codec(run: Path) -> Codec:
+    """The network of a run's last checkpoint, in evaluation mode.
+
+    Raises:
+        ModelError: no checkpoint, damaged, or the codebooks have not started yet.
+    """
+    codec = Codec(load_recipe(run / "recipe.yaml").codec)
+    stage = load(run)["stage"]
+    if not stage["started"]:
+        raise ModelError(f"{run}: the codebooks have not started yet; train on, then export")
+    parts = {k.removeprefix("codec."): v for k, v in stage.items() if k.startswith("codec.")}
+    codec.load_state_dict(parts)
+    return codec.eval()

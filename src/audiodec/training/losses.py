@@ -1,0 +1,104 @@
+"""Metric losses on waveforms. Every loss ignores what lies above an item's true bandwidth."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # window: mel bands
+COMPRESSION = 0.3  # exponent of compressed spectra: close to loudness
+COMPLEX_BELOW = 10_000  # Hz; phase above it is inaudible
+EXCESS = 2.0  # energy the original lacks costs more: it is heard as noise
+
+
+class SpectralLoss(nn.Module):
+    """Log-mel, compressed complex and compressed magnitude distance at one resolution.
+
+    The compressed distances are weighted over frequency by (1 + f / 400 Hz)^-1.5 and taken below
+    10 kHz on windows of 512 samples and more; the mel distance covers the whole band.
+    """
+
+    window: Tensor
+    mel: Tensor
+    mel_top: Tensor
+    frequency: Tensor
+    weight: Tensor
+
+    def __init__(self, size: int, sample_rate: int) -> None:
+        super().__init__()
+        self.size, self.hop = size, size // (2 if size <= 512 else 4)
+        window = torch.hann_window(size)
+        mel, top = mel_filters(size, MEL_BANDS[size], sample_rate)
+        bins = int(size * COMPLEX_BELOW / sample_rate) + 1
+        frequency = torch.arange(bins) * sample_rate / size
+        weight = (1 + frequency / 400) ** -1.5
+        weight[0] *= 0.5
+        self.norm = float(window.square().sum().sqrt())
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("mel", mel, persistent=False)
+        self.register_buffer("mel_top", top, persistent=False)
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.register_buffer("weight", weight / weight.sum(), persistent=False)
+
+    def forward(self, output: Tensor, target: Tensor, bandwidth: Tensor) -> dict[str, Tensor]:
+        """Losses by name: `mel`, and `complex` and `magnitude` for windows of 512 or more.
+
+        Args:
+            output, target: waveforms, [batch, samples].
+            bandwidth: Hz up to which each target is to be believed, [batch].
+        """
+        a, a_power = self._spectrum(output)
+        with torch.no_grad():
+            b, b_power = self._spectrum(target)
+            believed = (self.mel_top <= bandwidth[:, None]).float()
+            believed[:, 0] = 1
+            believed = believed / believed.mean(1, keepdim=True)
+        difference = (self._log_mel(a_power) - self._log_mel(b_power)).abs()
+        losses = {"mel": (difference * believed[:, None]).mean()}
+        if self.size >= 512:
+            weight = (self.weight * (self.frequency <= bandwidth[:, None]))[:, None]
+            a, a_magnitude = self._compress(a, a_power)
+            with torch.no_grad():
+                b, b_magnitude = self._compress(b, b_power)
+            distance = ((a - b).square().sum(-1) + 1e-5).sqrt()
+            excess = a_magnitude - b_magnitude
+            excess = torch.where(excess > 0, EXCESS * excess, -excess)
+            losses["complex"] = (distance * weight).sum(-1).mean()
+            losses["magnitude"] = (excess * weight).sum(-1).mean()
+        return losses
+
+    def _spectrum(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, samples] -> real and imaginary [batch, frames, bins, 2], power."""
+        spectrum = torch.stft(x, self.size, self.hop, self.size, self.window, return_complex=True)
+        parts = torch.view_as_real(spectrum.transpose(1, 2))
+        return parts, parts.square().sum(-1)
+
+    def _log_mel(self, power: Tensor) -> Tensor:
+        return ((power + 1e-9).sqrt() @ self.mel).clamp_min(1e-5).log10()
+
+    def _compress(self, parts: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+        bins = len(self.weight)
+        power = power[..., :bins] / self.norm**2 + 1e-9
+        gain = power.pow((COMPRESSION - 1) / 2) / self.norm
+        return parts[..., :bins, :] * gain[..., None], power.pow(COMPRESSION / 2)
+
+
+def mel_filters(size: int, bands: int, sample_rate: int) -> tuple[Tensor, Tensor]:
+    """Triangular filters on the HTK mel scale.
+
+    Returns:
+        filters [bins, bands], and the upper edge of each band in Hz [bands].
+    """
+    nyquist = sample_rate / 2
+    top = 2595 * math.log10(1 + nyquist / 700)
+    edges = 700 * (10 ** (torch.linspace(0, top, bands + 2) / 2595) - 1)
+    frequency = torch.linspace(0, nyquist, size // 2 + 1)[:, None]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    rise, fall = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
+    filters = torch.minimum(rise, fall).clamp_min(0)
+    # A band narrower than a bin takes its nearest bin.
+    empty = filters.sum(0) == 0
+    filters[(frequency - centre).abs().argmin(0)[empty], empty.nonzero()[:, 0]] = 1
+    return filters, edges[2:]

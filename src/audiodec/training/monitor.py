@@ -1,0 +1,121 @@
+"""What a person sees of a run: progress bar, warnings, TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from audiodec.evaluation.picture import compare
+from audiodec.training.recipe import Recipe
+from audiodec.training.validation import Report
+
+EVERY = 20  # steps between TensorBoard points
+PRINT_EVERY = 500  # steps between lines that stay, for logs without a terminal
+
+
+class Monitor:
+    """Shows and records a run. Values between two points are averaged.
+
+    Args:
+        seconds: of audio in one step, for the throughput.
+        step: where the run goes on.
+    """
+
+    def __init__(self, run: Path, recipe: Recipe, seconds: float, step: int) -> None:
+        self.recipe, self.seconds = recipe, seconds
+        self.writer = SummaryWriter(str(run), purge_step=step)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[speed]:.1f} s of audio/s  {task.fields[text]}"),
+        )
+        self.task = self.progress.add_task(
+            recipe.name, total=recipe.steps, completed=step, speed=0.0, text=""
+        )
+        self.first_step = step
+        self.sums: dict[str, float] = {}
+        self.perplexity = np.zeros(0)
+        self.count = 0
+        self.collapsed: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+        self.writer.close()
+
+    def say(self, line: str) -> None:
+        """Print a line above the progress bar."""
+        self.progress.console.print(line, highlight=False)
+
+    def log(self, step: int, values: dict[str, float], perplexity: list[float]) -> None:
+        """Record one step."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+        if perplexity:
+            new = np.array(perplexity)
+            old = self.perplexity if len(self.perplexity) else new
+            self.perplexity = 0.95 * old + 0.05 * new
+        if step % EVERY and step != self.recipe.steps:
+            return
+        means = {name: total / self.count for name, total in self.sums.items()}
+        for name, mean in means.items():
+            self.writer.add_scalar(name, mean, step)
+        for stage, value in enumerate(self.perplexity):
+            self.writer.add_scalar(f"perplexity/stage {stage + 1}", value, step)
+        self._watch_codebooks()
+        elapsed = self.progress.tasks[0].elapsed or 1e-9
+        speed = (step - self.first_step) * self.seconds / elapsed
+        self.writer.add_scalar("train/seconds of audio per second", speed, step)
+        text = f"loss {means['loss/total']:.3f}"
+        self.progress.update(self.task, completed=step, speed=speed, text=text)
+        if step % PRINT_EVERY == 0:
+            listed = " ".join(f"{p:.0f}" for p in self.perplexity)
+            self.say(f"step {step}: {text}, {speed:.1f} s of audio/s, perplexity {listed or '-'}")
+        self.sums, self.count = {}, 0
+
+    def _watch_codebooks(self) -> None:
+        size = self.recipe.codec.quantizer.codebook_size
+        low = {
+            stage
+            for stage, value in enumerate(self.perplexity, start=1)
+            if value < self.recipe.quantization.collapse_below * size
+        }
+        for stage in sorted(low - self.collapsed):
+            self.say(
+                f"[bold red]WARNING: codebook {stage} is collapsing: it uses about "
+                f"{self.perplexity[stage - 1]:.0f} of {size} codes. Stop, lower "
+                f"optimizer.encoder_scale or the learning rate, and start again."
+            )
+        self.collapsed = low
+
+    def validation(self, step: int, report: Report) -> None:
+        """Record scores, and the shown clips as audio and spectrograms."""
+        if not report.shown:
+            return
+        rate = self.recipe.codec.sample_rate
+        for name, value in report.scores.items():
+            self.writer.add_scalar(f"validation/{name}", value, step)
+        for i, (original, coded) in enumerate(report.shown):
+            picture = compare({"original": original, f"step {step}": coded}, rate)
+            self.writer.add_image(f"clip {i}", np.asarray(picture), step, dataformats="HWC")
+            self.writer.add_audio(f"clip {i}", coded[None].clip(-1, 1), step, rate)
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in report.scores.items())
+        self.say(f"step {step}: validation {scores}")
+        self.writer.flush()

@@ -1,0 +1,71 @@
+"""Scores of the codec as it stands, on fixed clips of speakers it never hears in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+from audiodec.codec.codec import Codec
+from audiodec.config import CodecConfig
+from audiodec.errors import AudioError, ConfigError, MissingExtraError
+from audiodec.evaluation.metrics import METRICS, Samples
+from audiodec.training.data import SUFFIXES
+from audiodec.training.recipe import Validation
+
+QUICK = ("PESQ-WB", "ESTOI", "mel distance", "SNR dB")
+
+
+@dataclass
+class Report:
+    """Mean scores by name, and (original, coded) of the clips to show."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    shown: list[tuple[Samples, Samples]] = field(default_factory=list)
+
+
+class Validator:
+    """Loads the clips once; `run` codes and scores them.
+
+    Raises:
+        ConfigError: a clip or folder is missing.
+    """
+
+    def __init__(self, validation: Validation, codec: CodecConfig) -> None:
+        self.validation, self.rate = validation, codec.sample_rate
+        self.clips = []
+        for name in validation.clips:
+            path = Path(name)
+            if not path.exists():
+                raise ConfigError(f"validation clip {path} does not exist")
+            found = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+            self.clips += [self._read(p, codec.hop) for p in found or [path]]
+
+    def _read(self, path: Path, hop: int) -> Samples:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = soxr.resample(samples.mean(1), rate, self.rate)
+        length = min(len(mono), round(self.validation.seconds * self.rate)) // hop * hop
+        return np.asarray(mono[:length], np.float32)
+
+    @torch.no_grad()
+    def run(self, codec: Codec, quantize: bool) -> Report:
+        """Score every clip at the full rate, or without quantizer when it has not started."""
+        report, values = Report(), dict[str, list[float]]()
+        for clip in self.clips:
+            latents = codec.encoder(torch.from_numpy(clip)[None, None])
+            if quantize:
+                latents = codec.quantizer.decode(codec.quantizer.encode(latents))
+            coded = codec.decoder(latents)[0, 0].numpy()
+            if len(report.shown) < self.validation.pictures:
+                report.shown.append((clip, coded))
+            for name in QUICK:
+                try:
+                    values.setdefault(name, []).append(METRICS[name](clip, coded, self.rate))
+                except (MissingExtraError, AudioError):
+                    continue
+        report.scores = {name: float(np.mean(v)) for name, v in values.items() if v}
+        return report

@@ -1,0 +1,71 @@
+"""Fixtures: one thread, speech, a small untrained model folder, and the bundled model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import settings
+
+import audiodec
+from audiodec.codec.codec import Codec as Network
+from audiodec.config import (
+    CodecConfig,
+    QuantizerConfig,
+    SpectralDecoderConfig,
+    SpectralEncoderConfig,
+)
+from audiodec.export.onnx import export_model
+
+torch.set_num_threads(1)
+settings.register_profile("any-speed", deadline=None)  # shared machines pause
+settings.load_profile("any-speed")
+SPEECH = Path(audiodec.__file__).parent / "assets" / "speech.flac"
+
+SMALL = CodecConfig(
+    sample_rate=16000,
+    hop=160,
+    encoder=SpectralEncoderConfig(width=24, dilations=(1, 2), bands=12),
+    quantizer=QuantizerConfig(stages=4, codebook_size=256, dim=8),
+    decoder=SpectralDecoderConfig(width=24, dilations=(1, 2), bands=12, overlap=32),
+)
+
+
+@pytest.fixture(scope="session")
+def speech() -> np.ndarray:
+    """2.7 s of real speech at 48 kHz, [samples]."""
+    return soundfile.read(SPEECH, dtype="float32")[0]
+
+
+@pytest.fixture
+def small_network() -> Network:
+    """A small network with random weights and codebooks, the same every time."""
+    torch.manual_seed(0)
+    network = Network(SMALL).eval()
+    torch.nn.init.normal_(network.quantizer.codebooks)
+    return network
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That network as an exported model folder."""
+    torch.manual_seed(0)
+    network = Network(SMALL)
+    torch.nn.init.normal_(network.quantizer.codebooks)
+    folder = tmp_path_factory.mktemp("models") / "small"
+    export_model(network, "small", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small(small_folder: Path) -> audiodec.Codec:
+    return audiodec.load(small_folder)
+
+
+@pytest.fixture(scope="session")
+def codec() -> audiodec.Codec:
+    """The bundled default model."""
+    return audiodec.load()

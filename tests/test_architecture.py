@@ -1,0 +1,75 @@
+"""Who may import whom. The runtime path stays free of torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import audiodec
+
+ROOT = Path(audiodec.__file__).parent
+NO_TORCH = {"torch", "lightning_fabric", "onnx", "tensorboard"}
+# Part: the parts it may import. `errors` and the part itself are open to all.
+ALLOWED = {
+    "errors": set(),
+    "config": set(),
+    "streaming": set(),
+    "layers": {"streaming"},
+    "quantization": {"config", "layers", "streaming"},
+    "codec": {"config", "layers", "quantization", "streaming"},
+    "bitstream": set(),
+    "pretrained": {"config"},
+    "runtime": {"config", "pretrained"},
+    "runtime.torch": {"codec", "pretrained", "runtime"},
+    "session": {"bitstream", "runtime"},
+    "files": {"bitstream", "runtime", "session"},
+    "evaluation": {"session", "files"},
+    "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
+    "training": {"codec", "config", "evaluation", "quantization"},
+    "cli": {"*"},
+    "": {"pretrained", "session", "runtime", "runtime.torch"},  # the package itself
+}
+TORCH_FREE = {"config", "bitstream", "pretrained", "runtime", "session", "files", "evaluation", ""}
+FILES = sorted(p for p in ROOT.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    name = module.removeprefix("audiodec").removeprefix(".")
+    return name if name in ALLOWED else name.split(".")[0]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports(path: Path) -> None:
+    module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+    part = part_of(module.removesuffix(".__init__"))
+    allowed = ALLOWED[part] | {part, part.split(".")[0], "errors"}
+    for name in imports(path):
+        if name.split(".")[0] == "audiodec" and "*" not in allowed:
+            assert part_of(name) in allowed, f"{part} may not import {name}"
+        if part in TORCH_FREE:
+            assert name.split(".")[0] not in NO_TORCH, f"{part} may not import {name}"
+
+
+def test_loading_and_coding_imports_no_torch(small_folder: Path) -> None:
+    code = (
+        "import sys, numpy, audiodec, audiodec.files, audiodec.cli.main\n"
+        f"codec = audiodec.load({str(small_folder)!r})\n"
+        "codec.decode(codec.encode(numpy.zeros(1000, 'float32')))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,210 @@
+"""Packets and the .adc container: round trips, the documented bytes, damage, hostile input."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import random
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiodec.bitstream.container import HEADER_SIZE, Header, Reader, Writer
+from audiodec.bitstream.packet import pack, packet_size, stages_of, unpack
+from audiodec.errors import FormatError
+
+HEADER = Header(
+    model_id="test", weights_hash=b"12345678", model_rate=48000, rate=44100, channels=2, hop=320,
+    stages=3, bits=10, block_frames=8,
+)  # fmt: skip
+
+
+def make_file(frames: int = 21, samples: int = 6000) -> tuple[bytes, np.ndarray]:
+    codes = np.random.default_rng(0).integers(1024, size=(2, 3, frames))
+    file = io.BytesIO()
+    writer = Writer(file, HEADER)
+    for start in range(0, frames, 8):
+        writer.write_block(list(codes[..., start : start + 8]))
+    writer.finish(samples)
+    assert writer.total_bytes == len(file.getvalue())
+    return file.getvalue(), codes
+
+
+def read(data: bytes) -> tuple[Reader, list[np.ndarray | None], int]:
+    reader = Reader(io.BytesIO(data))
+    blocks = list(reader.blocks())
+    codes = [None if b.codes is None else np.stack(b.codes) for b in blocks]
+    return reader, codes, sum(b.frames for b in blocks)
+
+
+@given(st.integers(1, 16), st.integers(1, 8), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_packets_round_trip(bits: int, stages: int, frames: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(1 << bits, size=(stages, frames))
+    packet = pack(codes, bits)
+    assert len(packet) == packet_size(frames, stages, bits) == -(-frames * stages * bits // 8)
+    assert np.array_equal(unpack(packet, frames, stages, bits), codes)
+
+
+def test_twelve_kbps_is_ten_bytes_a_frame_and_the_length_tells_the_stages() -> None:
+    assert packet_size(1, 8, 10) == 10
+    for frames in (1, 2, 3, 7):
+        for stages in range(1, 9):
+            packet = pack(np.zeros((stages, frames), np.int64), 10)
+            assert stages_of(packet, frames, 10) == stages
+
+
+def test_bad_packets_are_refused() -> None:
+    with pytest.raises(FormatError, match="padding"):
+        unpack(b"\x00\x01", 1, 1, 10)
+    with pytest.raises(FormatError, match="bytes"):
+        unpack(b"\x00", 1, 1, 10)
+    with pytest.raises(FormatError, match="no packet"):
+        stages_of(b"", 1, 10)
+    with pytest.raises(FormatError, match="codes"):
+        pack(np.array([[1024]]), 10)
+
+
+def test_file_round_trip() -> None:
+    data, codes = make_file()
+    reader, blocks, frames = read(data)
+    assert reader.header == HEADER
+    assert (reader.samples, reader.damaged, frames) == (6000, 0, 21)
+    assert np.array_equal(np.concatenate([b for b in blocks if b is not None], axis=2), codes)
+    assert reader.total_bytes == len(data)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 8, 16, 24])
+def test_any_number_of_frames(frames: int) -> None:
+    reader, blocks, found = read(make_file(frames)[0])
+    assert found == frames
+    assert reader.samples == 6000
+    assert all(block is not None for block in blocks)
+
+
+def test_seeking_finds_a_block_by_arithmetic() -> None:
+    data, codes = make_file()
+    reader = Reader(io.BytesIO(data))
+    reader.seek(1)
+    block = next(iter(reader.blocks()))
+    assert block.codes is not None
+    assert np.array_equal(np.stack(block.codes), codes[..., 8:16])
+
+
+def test_every_truncation_keeps_the_whole_blocks() -> None:
+    data, codes = make_file()
+    ends = [HEADER_SIZE + HEADER.block_size * i for i in range(3)]
+    for length in range(len(data)):
+        if length < HEADER_SIZE:
+            with pytest.raises(FormatError):
+                read(data[:length])
+            continue
+        reader, blocks, frames = read(data[:length])
+        assert reader.samples is None
+        whole = sum(length >= end for end in ends[1:])
+        assert frames >= 8 * whole
+        assert np.array_equal(
+            np.concatenate([b for b in blocks if b is not None] or [codes[..., :0]], axis=2),
+            codes[..., :frames],
+        )
+
+
+def test_every_flipped_bit_is_found_and_costs_one_block() -> None:
+    data, codes = make_file()
+    for position in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
+            if position < HEADER_SIZE:
+                with pytest.raises(FormatError):
+                    read(bytes(damaged))
+                continue
+            reader, blocks, frames = read(bytes(damaged))
+            assert reader.damaged or reader.samples is None
+            bad = sum(b is None for b in blocks)
+            assert bad <= 1
+            if reader.samples is not None:
+                assert frames == 21
+                good = [i for i, b in enumerate(blocks) if b is not None]
+                for i in good:
+                    assert np.array_equal(blocks[i], codes[..., 8 * i : 8 * i + 8])
+
+
+def test_impossible_headers_are_refused() -> None:
+    for change in (
+        {"channels": 0}, {"channels": 65}, {"bits": 0}, {"bits": 17}, {"stages": 0},
+        {"stages": 255}, {"block_frames": 0}, {"block_frames": 65535}, {"hop": 0},
+        {"model_rate": 0}, {"rate": 4_000_000_000}, {"model_id": "a\x1bb"},
+    ):  # fmt: skip
+        with pytest.raises(FormatError, match="impossible"):
+            Header.from_bytes(dataclasses.replace(HEADER, **change).to_bytes())
+    body = bytearray(HEADER.to_bytes()[:-4])
+    body[8] = 9
+    with pytest.raises(FormatError, match="version 9"):
+        Header.from_bytes(bytes(body) + struct.pack("<I", zlib.crc32(body)))
+
+
+def test_format_page_by_hand() -> None:
+    """The file built byte by byte in docs/format.md decodes to the codes it says."""
+    page = Path(__file__).parents[1] / "docs" / "format.md"
+    block = re.search(r"```hex\n(.*?)```", page.read_text(), re.S)
+    assert block
+    hexadecimal = "".join(line.split("#")[0] for line in block[1].splitlines())
+    reader, blocks, frames = read(bytes.fromhex(hexadecimal))
+    assert (reader.samples, frames, reader.damaged) == (600, 2, 0)
+    assert (reader.header.model_id, reader.header.rate) == ("example", 48000)
+    assert blocks[0] is not None
+    assert blocks[0][0].tolist() == [[1, 1023], [512, 0]]
+
+
+def mutate(data: bytes, source: random.Random) -> bytes:
+    damaged = bytearray(data)
+    for _ in range(source.randint(1, 8)):
+        at = source.randrange(len(damaged))
+        action = source.random()
+        if action < 0.5:
+            damaged[at] = source.randrange(256)
+        elif action < 0.7:
+            del damaged[at : at + source.randint(1, 40)]
+        elif action < 0.9:
+            damaged[at:at] = source.randbytes(source.randint(1, 40))
+        else:
+            damaged += source.randbytes(source.randint(1, 200))
+        if not damaged:
+            return b""
+    if source.random() < 0.5 and len(damaged) >= HEADER_SIZE:  # let the mutation past the CRC
+        damaged[HEADER_SIZE - 4 : HEADER_SIZE] = struct.pack(
+            "<I", zlib.crc32(damaged[: HEADER_SIZE - 4])
+        )
+    return bytes(damaged)
+
+
+def fuzz(count: int) -> None:
+    data, _ = make_file()
+    source = random.Random(0)
+    refused = 0
+    for _ in range(count):
+        mutated = mutate(data, source)
+        try:
+            _, blocks, frames = read(mutated)
+        except FormatError:
+            refused += 1
+            continue
+        # A block costs bytes, so frames are bounded by the file itself.
+        assert frames <= 8 * len(mutated)
+        assert all(b is None or (0 <= b.min() <= b.max() < 1 << 16) for b in blocks)
+    assert 0 < refused < count
+
+
+def test_mutated_files() -> None:
+    fuzz(3000)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_files() -> None:
+    fuzz(100_000)
