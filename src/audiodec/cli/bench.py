@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audiodec.cli.common import Json, Model
+from audiodec.cli.common import Json, Model, console
 
 bench = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 
@@ -62,3 +63,55 @@ def latency(
         )  # fmt: skip
     Console().print(table)
     typer.echo(f"cold start: import and load {load:.2f} s, first frame {1000 * first:.1f} ms")
+
+
+@bench.command()
+def quality(
+    clips: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders of them.")],
+    bitrate: Annotated[list[float], typer.Option(help="kbps; may be repeated.")] = [3, 6, 9, 12],
+    effort: Annotated[int, typer.Option(help="Of our encoder's search.")] = 1,
+    model: Model = None,
+    out: Annotated[Path | None, typer.Option(help="Also write every score, as CSV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model beside Opus (auto and forced fullband) on the same clips, in one run."""
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    import audiodec
+    from audiodec.evaluation.codecs import Opus, Ours, Peer
+    from audiodec.evaluation.quality import METRICS, find_clips, measure, summarise
+
+    codec = audiodec.load(model)
+    codecs: list[Peer] = [Ours(codec, rate, effort) for rate in bitrate]
+    for rate in bitrate:
+        if rate >= 6:  # the lowest that Opus takes
+            codecs += [Opus(rate, fullband=False), Opus(rate, fullband=True)]
+    found = find_clips(clips)
+    total = len(found) * len(codecs)
+    scores = list(track(measure(codecs, found), "scoring", total, console=console))
+    summary = summarise(scores)
+    if out is not None:
+        lines = [",".join(("codec", "clip", "kbps", "lag", *METRICS))]
+        for s in scores:
+            cells = ["" if v is None else f"{v:.4f}" for v in s.values.values()]
+            lines.append(",".join((s.codec, s.clip, f"{s.kbps:.3f}", str(s.lag), *cells)))
+        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if as_json:
+        data = {
+            name: {metric: dataclasses.asdict(mean) for metric, mean in row.items()}
+            for name, row in summary.items()
+        }
+        typer.echo(json.dumps({"clips": len(found), "codecs": data}))
+        return
+    table = Table(title=f"{len(found)} clips, mean and half the 95 % bootstrap interval")
+    for column in ("codec", "measured kbps", *METRICS):
+        table.add_column(column, justify="left" if column == "codec" else "right")
+    for name, row in summary.items():
+        cells = [f"{row['kbps'].value:.2f}"]
+        for metric in METRICS:
+            mean = row.get(metric)
+            cells.append(f"{mean.value:.3f} ±{(mean.high - mean.low) / 2:.3f}" if mean else "-")
+        table.add_row(name, *cells)
+    Console().print(table)

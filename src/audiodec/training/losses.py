@@ -31,7 +31,7 @@ class SpectralLoss(nn.Module):
         self.size, self.hop = size, size // (2 if size <= 512 else 4)
         window = torch.hann_window(size)
         mel, top = mel_filters(size, MEL_BANDS[size], sample_rate)
-        bins = int(size * COMPLEX_BELOW / sample_rate) + 1
+        bins = int(size * min(COMPLEX_BELOW / sample_rate, 0.5)) + 1
         frequency = torch.arange(bins) * sample_rate / size
         weight = (1 + frequency / 400) ** -1.5
         weight[0] *= 0.5

@@ -1,0 +1,154 @@
+"""Every codec behind one interface: audio at 48 kHz in, packets, audio out."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from audiodec.errors import AudioDecError, MissingExtraError
+from audiodec.runtime.base import Samples
+from audiodec.session import Codec
+
+RATE = 48000
+
+
+@dataclass(frozen=True)
+class Result:
+    """One clip through one codec.
+
+    Attributes:
+        audio: decoded, at 48 kHz, delay removed, as long as the input.
+        payload_bytes: of all packets, from which the bitrate is measured.
+    """
+
+    audio: Samples
+    payload_bytes: int
+
+
+class Peer(Protocol):
+    """A codec at one setting."""
+
+    name: str
+
+    def run(self, samples: Samples) -> Result:
+        """Code and decode one clip, [samples] at 48 kHz."""
+        ...
+
+
+class Ours:
+    """A model of this project.
+
+    Args:
+        bitrate: kbps.
+        effort: of the encoder's search.
+    """
+
+    def __init__(self, codec: Codec, bitrate: float, effort: int = 1) -> None:
+        self.codec, self.bitrate, self.effort = codec, bitrate, effort
+        self.name = f"AudioDec {bitrate:g}" + (f" effort {effort}" if effort > 1 else "")
+
+    def run(self, samples: Samples) -> Result:
+        encoder = self.codec.encoder(self.bitrate, self.effort)
+        packets = encoder.write(samples) + encoder.drain()
+        decoder = self.codec.decoder()
+        audio = np.concatenate([decoder.decode(packet) for packet in packets])
+        return Result(audio[: len(samples)], sum(map(len, packets)))
+
+
+class Opus:
+    """libopus, 20 ms frames, VoIP mode, complexity 10, its own variable bitrate.
+
+    At 12 kbps it chooses wideband (8 kHz) by itself; `fullband` forces 20 kHz.
+
+    Args:
+        bitrate: nominal kbps.
+    """
+
+    frame = 960  # samples
+
+    def __init__(self, bitrate: float, fullband: bool) -> None:
+        self.bitrate, self.fullband = bitrate, fullband
+        self.library = _opus_library()
+        version = self.library.opus_get_version_string().decode().removeprefix("libopus ")
+        self.name = f"Opus {version} {'fullband' if fullband else 'auto'} {bitrate:g}"
+
+    def run(self, samples: Samples) -> Result:
+        opus, error = self.library, ctypes.c_int()
+        encoder = opus.opus_encoder_create(RATE, 1, 2048, ctypes.byref(error))
+        decoder = opus.opus_decoder_create(RATE, 1, ctypes.byref(error))
+        if not encoder or not decoder:
+            raise AudioDecError(f"libopus cannot start: error {error.value}")
+        try:
+            settings = {4002: int(1000 * self.bitrate), 4010: 10}
+            if self.fullband:
+                settings[4008] = 1105
+            for request, value in settings.items():
+                opus.opus_encoder_ctl(encoder, request, ctypes.c_int(value))
+            lookahead = ctypes.c_int()
+            opus.opus_encoder_ctl(encoder, 4027, ctypes.byref(lookahead))
+            return self._code(samples, encoder, decoder, lookahead.value)
+        finally:
+            opus.opus_encoder_destroy(encoder)
+            opus.opus_decoder_destroy(decoder)
+
+    def _code(self, samples: Samples, encoder: int, decoder: int, lookahead: int) -> Result:
+        count = -(-(len(samples) + lookahead) // self.frame)
+        padded = np.zeros(count * self.frame, np.float32)
+        padded[: len(samples)] = samples
+        packet, out = ctypes.create_string_buffer(4000), np.zeros_like(padded)
+        size = 0
+        for start in range(0, len(padded), self.frame):
+            used = self.library.opus_encode_float(
+                encoder, _pointer(padded, start), self.frame, packet, len(packet)
+            )
+            decoded = self.library.opus_decode_float(
+                decoder, packet, used, _pointer(out, start), self.frame, 0
+            )
+            if used < 0 or decoded != self.frame:
+                raise AudioDecError(f"libopus failed: {used}, {decoded}")
+            size += used
+        # The last packets only flush the lookahead; count them as a stream of this length would.
+        return Result(out[lookahead:][: len(samples)], round(size * len(samples) / len(padded)))
+
+
+def _pointer(array: Samples, start: int) -> Any:
+    return array[start:].ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+
+
+@functools.cache
+def _opus_library() -> Any:
+    """The libopus inside the wheel of PyAV.
+
+    Raises:
+        MissingExtraError: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise MissingExtraError("Opus", "bench") from None
+    folder = Path(av.__file__).parent.parent / "av.libs"
+    found = sorted(folder.glob("libopus*"))
+    if not found:
+        raise AudioDecError(f"this build of PyAV has no libopus in {folder}")
+    library = ctypes.CDLL(str(found[0]))
+    library.opus_get_version_string.restype = ctypes.c_char_p
+    for kind in ("encoder", "decoder"):
+        getattr(library, f"opus_{kind}_create").restype = ctypes.c_void_p
+        getattr(library, f"opus_{kind}_destroy").argtypes = [ctypes.c_void_p]
+    library.opus_encoder_create.argtypes = [ctypes.c_int] * 3 + [ctypes.c_void_p]
+    library.opus_decoder_create.argtypes = [ctypes.c_int] * 2 + [ctypes.c_void_p]
+    floats, integer = ctypes.POINTER(ctypes.c_float), ctypes.c_int
+    # opus_encoder_ctl is variadic: only its fixed arguments may be declared.
+    library.opus_encoder_ctl.argtypes = [ctypes.c_void_p, integer]
+    library.opus_encode_float.argtypes = [
+        ctypes.c_void_p, floats, integer, ctypes.c_char_p, integer
+    ]  # fmt: skip
+    library.opus_decode_float.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, integer, floats, integer, integer
+    ]  # fmt: skip
+    return library

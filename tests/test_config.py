@@ -1,0 +1,72 @@
+"""Configurations: round trip, overrides, and the error for every kind of mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audiodec.config import CodecConfig, ModelInfo, from_data, from_json, to_data
+from audiodec.errors import ConfigError
+from audiodec.training.recipe import load_recipe
+
+RECIPE = "data: {sources: [{path: somewhere}]}\nsteps: 10\n"
+
+
+def test_round_trip_through_json(tmp_path: Path) -> None:
+    info = ModelInfo(id="a-model", codec=CodecConfig(), files={"weights.safetensors": "0" * 64})
+    (tmp_path / "model.json").write_text(json.dumps(to_data(info)))
+    assert from_json(ModelInfo, tmp_path / "model.json") == info
+
+
+def test_bitrates() -> None:
+    config = CodecConfig()
+    assert config.bitrate(8) == 12.0
+    assert config.stages_for(4.5) == 3
+    assert config.stages_for(None) == 8
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"hopp": 320}, "hopp: no such setting"),
+        ({"hop": "wide"}, "hop: Input should be a valid integer"),
+        ({"hop": 0}, "hop: Input should be greater than 0"),
+        ({"encoder": {"widht": 1}}, "encoder.widht: no such setting"),
+        ({"quantizer": {"codebook_size": 1000}}, "power of two"),
+    ],
+)
+def test_mistakes_are_named(data: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        from_data(CodecConfig, data, "here")
+
+
+def test_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    recipe = load_recipe(path, ["optimizer.learning_rate=1e-3", "data.batch=3", "name=other"])
+    assert (recipe.optimizer.learning_rate, recipe.data.batch, recipe.name) == (1e-3, 3, "other")
+    assert load_recipe(path).name == "r"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optimizer.lerning_rate=1", "optimizer.lerning_rate: no such setting"),
+        ("steps=many", "steps: Input should be a valid integer"),
+        ("steps", "is not key=value"),
+        ("steps.deep=1", "steps is not a group"),
+        ("data.batch=[", "is not a YAML value"),
+    ],
+)
+def test_wrong_overrides(tmp_path: Path, override: str, words: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    with pytest.raises(ConfigError, match=words):
+        load_recipe(path, [override])
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")))
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    assert load_recipe(path).steps > 0

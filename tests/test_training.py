@@ -1,0 +1,214 @@
+"""Training: it learns, resumes to the bit, survives kills, masks what a source cannot know."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import audiodec
+from audiodec.config import to_data
+from audiodec.errors import ConfigError, ModelError
+from audiodec.export.onnx import export_model
+from audiodec.training import checkpoint
+from audiodec.training.data import Crops, find_clips
+from audiodec.training.losses import MEL_BANDS, SpectralLoss
+from audiodec.training.recipe import Data, Source, load_recipe
+from audiodec.training.trainer import Trainer, learning_rate
+from tests.conftest import SMALL, SPEECH
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    """A small recipe on the bundled clip."""
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "speech" / "clip.flac").write_bytes(SPEECH.read_bytes())
+    data = {
+        "codec": to_data(SMALL),
+        "data": {
+            "crop": 0.2,
+            "batch": 4,
+            "sources": [{"path": str(tmp_path / "speech"), "bandwidth": 20000}],
+        },
+        "steps": 24,
+        "quantization": {"start": 0.25, "start_latents": 600},
+        "validation": {"clips": [str(SPEECH)], "pictures": 1},
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = checkpoint.load(run)
+    return state["stage"] | {
+        f"optimizer.{i}.{name}": value
+        for i, slots in state["optimizer"]["state"].items()
+        for name, value in slots.items()
+    }
+
+
+@pytest.mark.parametrize("half", [3, 12])  # before and after the codebooks start
+def test_resuming_equals_never_stopping_to_the_bit(
+    recipe_file: Path, tmp_path: Path, half: int
+) -> None:
+    recipe = load_recipe(recipe_file)
+    Trainer.start(recipe, tmp_path / "straight").fit()
+    Trainer.start(recipe, tmp_path / "halved").fit(until=half)
+    Trainer.resume(tmp_path / "halved").fit()
+    a, b = weights(tmp_path / "straight"), weights(tmp_path / "halved")
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
+
+
+def test_a_kill_loses_only_what_came_after_the_checkpoint(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of a run, then --resume, equals a straight run to the bit."""
+    recipe = load_recipe(recipe_file, ["checkpoint_every=0.0001", "steps=40"])
+    Trainer.start(recipe, tmp_path / "straight").fit()
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "audiodec", "train"]
+    start = [str(recipe_file), "checkpoint_every=0.0001", "steps=40", "--out", str(run)]
+    process = subprocess.Popen([*command, *start], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while not (run / checkpoint.LAST).exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < checkpoint.load(run)["step"] < 40
+    subprocess.run([*command, "--resume", str(run)], check=True, capture_output=True)
+    a, b = weights(tmp_path / "straight"), weights(run)
+    assert all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_it_learns_logs_and_exports(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(recipe_file, ["steps=120"])
+    run = tmp_path / "run"
+    Trainer.start(recipe, run).fit()
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    loss = [point.value for point in events.Scalars("loss/mel")]
+    assert loss[-1] < 0.8 * loss[0]
+    tags = events.Tags()
+    assert {"train/learning_rate", "perplexity/stage 1", "validation/ESTOI"} <= set(tags["scalars"])
+    assert tags["images"] == tags["audio"] == ["clip 0"]
+    export_model(checkpoint.trained_codec(run), "learned", tmp_path / "model")
+    model = audiodec.load(tmp_path / "model")
+    audio = soundfile.read(SPEECH, dtype="float32")[0][::3].copy()
+    assert model.decode(model.encode(audio), len(audio)).shape == audio.shape
+    with pytest.raises(ModelError, match="exists"):
+        export_model(checkpoint.trained_codec(run), "learned", tmp_path / "model")
+
+
+def test_export_before_the_codebooks_start_is_refused(recipe_file: Path, tmp_path: Path) -> None:
+    Trainer.start(load_recipe(recipe_file), tmp_path / "run").fit(until=2)
+    with pytest.raises(ModelError, match="not started"):
+        checkpoint.trained_codec(tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_refused(recipe_file: Path, tmp_path: Path) -> None:
+    Trainer.start(load_recipe(recipe_file), tmp_path / "run").fit(until=2)
+    (tmp_path / "run" / checkpoint.LAST).write_bytes(b"garbage")
+    with pytest.raises(ModelError, match="damaged"):
+        Trainer.resume(tmp_path / "run")
+
+
+def test_a_run_is_not_overwritten_and_missing_folders_are_named(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    Trainer.start(load_recipe(recipe_file), tmp_path / "run")
+    with pytest.raises(ConfigError, match="--resume"):
+        Trainer.start(load_recipe(recipe_file), tmp_path / "run")
+    with pytest.raises(ConfigError, match="does not exist"):
+        Trainer.start(load_recipe(recipe_file, ["validation.clips=[nowhere]"]), tmp_path / "new")
+
+
+def test_a_collapsing_codebook_is_shouted_about(
+    recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = load_recipe(recipe_file, ["quantization.collapse_below=1.0"])
+    Trainer.start(recipe, tmp_path / "run").fit()
+    assert "WARNING: codebook 1 is collapsing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_schedule(recipe_file: Path) -> None:
+    recipe = load_recipe(
+        recipe_file, ["steps=1000", "optimizer.warmup=100", "optimizer.decay_from=0.5"]
+    )
+    rates = [learning_rate(step, recipe) / 1.5e-3 for step in (0, 49, 100, 500, 750, 1000)]
+    assert rates == pytest.approx([0.01, 0.5, 1, 1, 0.5, 0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Noise in several formats and rates, some too short or held out, one not audio."""
+    random = np.random.default_rng(0)
+    for name, rate, seconds in (
+        ("a.wav", 48000, 3), ("deep/b.flac", 24000, 2), ("c.ogg", 44100, 2),
+        ("short.wav", 48000, 0.1), ("held_out.wav", 48000, 3),
+    ):  # fmt: skip
+        path = tmp_path / "clips" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, random.normal(0, 0.1, int(rate * seconds)), rate)
+    (tmp_path / "clips" / "notes.txt").write_text("no audio")
+    return tmp_path / "clips"
+
+
+def test_crops_are_a_function_of_seed_and_step(folder: Path) -> None:
+    source = Source(path=str(folder), bandwidth=20000, exclude="held")
+    assert [c.path.name for c in find_clips(source, 0.5)] == ["a.wav", "c.ogg", "b.flac"]
+    data = Data(sources=(source,), batch=16)
+    crops = Crops(data, 48000, 320, seed=1)
+    batch = crops[5]
+    assert batch.audio.shape == (16, 19200)
+    assert batch.audio.abs().max() < 1
+    assert torch.equal(batch.audio, Crops(data, 48000, 320, seed=1)[5].audio)
+    assert not torch.equal(batch.audio, crops[6].audio)
+    levels = batch.audio.square().mean(1).log10() * 10
+    assert levels.max() - levels.min() > 6  # level augmentation
+    # A 24 kHz file knows nothing above 12 kHz, times the speed it is played at.
+    assert batch.bandwidth.min() >= 0.93 * 12000 * 0.8
+    assert batch.bandwidth.max() <= 24000
+
+
+def test_silence_only_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(96000), 48000)
+    crops = Crops(Data(sources=(Source(path=str(tmp_path)),)), 48000, 320, 0)
+    with pytest.raises(audiodec.AudioError, match="silent or clipped"):
+        crops[0]
+
+
+@pytest.mark.parametrize("window", [w for w in MEL_BANDS if w >= 512])
+def test_losses_ignore_what_lies_above_the_bandwidth(window: int) -> None:
+    loss = SpectralLoss(window, 48000)
+    random = torch.Generator().manual_seed(0)
+    target = torch.randn(2, 19200, generator=random) * 0.1
+    spectrum = torch.fft.rfft(target)
+    low = spectrum.clone()
+    low[:, 8000:] = 0  # nothing above 20 kHz
+    output = torch.fft.irfft(low)
+    full, limited = torch.full((2,), 24000.0), torch.full((2,), 17000.0)
+    assert loss(target, target, full)["mel"] == 0
+    assert loss(output, target, limited)["mel"] < 0.1 * loss(output, target, full)["mel"]
+    assert loss(output, target, limited)["complex"] < 0.01
+
+
+@pytest.mark.skipif(
+    not Path("../shared/reference/losses.npz").exists(), reason="../shared is not here"
+)
+def test_shared_corpus_is_readable() -> None:
+    """The folders of the default recipe's sources exist in ../shared and can be drawn from."""
+    corpus = Path("../shared/corpus")
+    sources = tuple(Source(path=str(p)) for p in sorted(corpus.iterdir()) if p.is_dir())
+    crops = Crops(Data(sources=sources, batch=8), 48000, 320, 0)
+    assert crops[0].audio.square().mean() > 1e-6
