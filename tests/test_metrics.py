@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiodec.evaluation.metrics import align, estoi, mel_distance, pesq_wb, score, snr
-from audiodec.evaluation.metrics import visqol_audio, visqol_speech
+from audiodec.evaluation.metrics import (
+    align,
+    estoi,
+    mel_distance,
+    pesq_wb,
+    score,
+    snr,
+    visqol_audio,
+    visqol_speech,
+)
 from audiodec.evaluation.picture import spectrogram
 
 VISQOL = Path(__file__).parents[2] / "shared" / "eval" / "visqol"

@@ -181,6 +181,15 @@ def test_crops_are_a_function_of_seed_and_step(folder: Path) -> None:
     assert batch.bandwidth.max() <= 24000
 
 
+def test_low_passed_crops_are_believed_up_to_the_top(folder: Path) -> None:
+    data = Data(sources=(Source(path=str(folder)),), lowpass=(4000, 4000), lowpass_probability=1.0)
+    batch = Crops(data, 48000, 320, 0)[0]
+    assert (batch.bandwidth == 24000).all()
+    power = torch.fft.rfft(batch.audio).abs().square()
+    edge = 4300 * power.shape[1] // 24000
+    assert (power[:, edge:].sum(1) < 1e-6 * power[:, :edge].sum(1)).all()
+
+
 def test_silence_only_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(96000), 48000)
     crops = Crops(Data(sources=(Source(path=str(tmp_path)),)), 48000, 320, 0)

@@ -68,7 +68,9 @@ def latency(
 @bench.command()
 def quality(
     clips: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders of them.")],
-    bitrate: Annotated[list[float], typer.Option(help="kbps; may be repeated.")] = [3, 6, 9, 12],
+    bitrate: Annotated[
+        list[float] | None, typer.Option(help="kbps; may be repeated. 3, 6, 9, 12 if not given.")
+    ] = None,
     effort: Annotated[int, typer.Option(help="Of our encoder's search.")] = 1,
     model: Model = None,
     out: Annotated[Path | None, typer.Option(help="Also write every score, as CSV.")] = None,
@@ -83,9 +85,9 @@ def quality(
     from audiodec.evaluation.codecs import Opus, Ours, Peer
     from audiodec.evaluation.quality import METRICS, find_clips, measure, summarise
 
-    codec = audiodec.load(model)
-    codecs: list[Peer] = [Ours(codec, rate, effort) for rate in bitrate]
-    for rate in bitrate:
+    codec, rates = audiodec.load(model), bitrate or [3, 6, 9, 12]
+    codecs: list[Peer] = [Ours(codec, rate, effort) for rate in rates]
+    for rate in rates:
         if rate >= 6:  # the lowest that Opus takes
             codecs += [Opus(rate, fullband=False), Opus(rate, fullband=True)]
     found = find_clips(clips)

@@ -117,9 +117,14 @@ class Crops(Dataset[Batch]):
             samples = self._read(clip, speed, random)
             loud = np.sqrt(np.mean(samples**2)) >= QUIETEST
             if loud and np.mean(np.abs(samples) >= 0.999) <= CLIPPED_SHARE:
+                bandwidth = self._bandwidth(source, clip, speed)
+                if random.random() < self.data.lowpass_probability:
+                    cutoff = float(np.exp(random.uniform(*np.log(self.data.lowpass))))
+                    samples = lowpass(samples, min(cutoff, bandwidth), self.rate)
+                    bandwidth = self.rate / 2  # now it is known what lies above: nothing
                 gain = 10 ** (random.uniform(*self.data.gain) / 20)
                 samples *= min(gain, 0.99 / np.abs(samples).max())
-                return samples, self._bandwidth(source, clip, speed)
+                return samples, bandwidth
         raise AudioError(f"{source.path}: {TRIES} crops in a row were silent or clipped")
 
     def _read(self, clip: Clip, speed: float, random: np.random.Generator) -> Samples:
@@ -141,3 +146,10 @@ class Crops(Dataset[Batch]):
         nyquist = self.rate / 2
         edge = min(source.bandwidth, clip.rate / 2) * speed
         return nyquist if edge >= nyquist else TRUSTED * edge
+
+
+def lowpass(samples: Samples, cutoff: float, rate: int) -> Samples:
+    """Remove what lies above `cutoff` Hz, with a fade over a twentieth of it."""
+    frequency = np.fft.rfftfreq(len(samples), 1 / rate)
+    gain = np.clip((1.05 * cutoff - frequency) / (0.05 * cutoff), 0, 1)
+    return np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)).astype(np.float32)

@@ -36,6 +36,10 @@ class Data:
     gain: tuple[float, float] = (-12, 6)  # dB, uniform; never into clipping
     speed: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)  # pitch and formants move together
     speed_probability: Fraction = 0.5
+    # Band-limited speech must come out band-limited: some crops lose what lies above a random
+    # cutoff in Hz, and are believed up to the top.
+    lowpass: tuple[PositiveFloat, PositiveFloat] = (3400, 20000)
+    lowpass_probability: Fraction = 0.15
     workers: Annotated[int, Field(ge=0)] = 0  # loader processes; 0 loads in the training process
 
 
