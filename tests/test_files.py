@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import soundfile
 import audiodec
 from audiodec import AudioError, FormatError, ModelError
 from audiodec.files import decode_file, encode_file
+from tests.test_bitstream import mutate
 
 
 def write_audio(path: Path, samples: int, rate: int, channels: int = 1) -> np.ndarray:
@@ -169,6 +171,23 @@ def test_interruption_leaves_nothing_and_spares_the_old_file(
         encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), progress=interrupt)
     assert (tmp_path / "x.adc").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_mutated_files_decode_or_are_refused(small: audiodec.Codec, tmp_path: Path) -> None:
+    """Through the whole decoder: no crash, no hang, output bounded by the input."""
+    write_audio(tmp_path / "in.wav", 50_000, 16000)
+    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"))
+    whole = (tmp_path / "x.adc").read_bytes()
+    source, refused = random.Random(0), 0
+    for _ in range(150):
+        (tmp_path / "m.adc").write_bytes(mutate(whole, source))
+        try:
+            decoded = decode_file(small, str(tmp_path / "m.adc"), str(tmp_path / "out.wav"))
+        except audiodec.AudioDecError:
+            refused += 1
+        else:
+            assert decoded.samples < 200_000
+    assert 0 < refused < 150
 
 
 @pytest.mark.slow

@@ -53,9 +53,10 @@ class Ours:
         self.name = f"AudioDec {bitrate:g}" + (f" effort {effort}" if effort > 1 else "")
 
     def run(self, samples: Samples) -> Result:
-        encoder = self.codec.encoder(self.bitrate, self.effort)
+        # Four frames a packet: whole bytes at every number of 10-bit stages.
+        encoder = self.codec.encoder(self.bitrate, self.effort, frames_per_packet=4)
         packets = encoder.write(samples) + encoder.drain()
-        decoder = self.codec.decoder()
+        decoder = self.codec.decoder(frames_per_packet=4)
         audio = np.concatenate([decoder.decode(packet) for packet in packets])
         return Result(audio[: len(samples)], sum(map(len, packets)))
 

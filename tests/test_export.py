@@ -1,0 +1,66 @@
+"""The exported folder: named state, any batch, shared weights, a parity check that fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from audiodec.codec.codec import Codec
+from audiodec.errors import ModelError
+from audiodec.export import onnx as export
+
+
+def test_the_graphs_name_their_state_and_hold_no_weights(small_folder: Path) -> None:
+    for name, signal in (("encoder.onnx", "audio"), ("decoder.onnx", "codes")):
+        session = onnxruntime.InferenceSession(str(small_folder / name))
+        inputs = {i.name: i.shape for i in session.get_inputs()}
+        outputs = [o.name for o in session.get_outputs()]
+        state = [key for key in inputs if key != signal]
+        assert len(state) == 3
+        assert {f"{key}.next" for key in state} < set(outputs)
+        assert all(shape[0] == "batch" for shape in inputs.values())
+        model = onnx.load(small_folder / name, load_external_data=False)
+        external = [i for i in model.graph.initializer if i.external_data]
+        assert len(external) > 10
+        for initializer in external:
+            places = {entry.key: entry.value for entry in initializer.external_data}
+            assert places["location"] == "weights.safetensors"
+
+
+def test_any_batch(small_folder: Path) -> None:
+    session = onnxruntime.InferenceSession(str(small_folder / "decoder.onnx"))
+    for batch, stages, frames in ((1, 4, 1), (5, 2, 3)):
+        feed = {
+            i.name: np.zeros((batch, *i.shape[1:]), np.float32) for i in session.get_inputs()[1:]
+        }
+        feed["codes"] = np.zeros((batch, stages, frames), np.int64)
+        assert session.run(["audio"], feed)[0].shape == (batch, 1, frames * 160)
+
+
+def test_a_difference_fails_the_export_and_leaves_nothing(
+    small_network: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = export._share_weights
+
+    def spoiled(model: onnx.ModelProto, weights: Path) -> None:
+        real(model, weights)
+        for node in model.graph.node:
+            if node.op_type == "Exp":  # as if the exporter had mistaken one function
+                node.op_type = "Softplus"
+
+    monkeypatch.setattr(export, "_share_weights", spoiled)
+    with pytest.raises(ModelError, match="differ from torch"):
+        export.export_model(small_network, "spoiled", tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_model_json_tells_all(small_folder: Path) -> None:
+    info = json.loads((small_folder / "model.json").read_text())
+    assert info["id"] == "small"
+    assert info["codec"]["hop"] == 160
+    assert set(info["files"]) == {"weights.safetensors", "encoder.onnx", "decoder.onnx"}
