@@ -29,8 +29,9 @@ ALLOWED = {
     "files": {"bitstream", "runtime", "session"},
     "evaluation": {"session", "files"},
     "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
-    "training": {"codec", "config", "evaluation", "quantization"},
+    "training": {"codec", "config", "evaluation", "pretrained", "quantization", "runtime.torch"},
     "cli": {"*"},
+    "__main__": {"cli"},
     "": {"pretrained", "session", "runtime", "runtime.torch"},  # the package itself
 }
 TORCH_FREE = {"config", "bitstream", "pretrained", "runtime", "session", "files", "evaluation", ""}

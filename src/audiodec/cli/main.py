@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from typing import Annotated
+
 import typer
 
+import audiodec
 from audiodec.cli.bench import bench
 from audiodec.cli.decode import decode
 from audiodec.cli.encode import encode
@@ -17,13 +20,23 @@ from audiodec.errors import AudioDecError
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Streamable, real-time neural codec for speech.",
 )
 for command in (encode, decode, roundtrip, info, models, train, export, demo):
     app.command()(command)
 app.add_typer(bench, name="bench")
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Streamable, real-time neural codec for speech."""
+    if version:
+        typer.echo(f"audiodec {audiodec.__version__}")
+        raise typer.Exit
 
 
 def main() -> None:

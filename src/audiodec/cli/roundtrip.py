@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import soundfile
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 import audiodec
@@ -54,7 +55,7 @@ def roundtrip(
     from audiodec.evaluation.picture import save_comparison
 
     save_comparison({f"original: {Path(source).name}": original, "decoded": result}, rate, picture)
-    table.add_row("written", f"{target}, {picture}")
+    table.add_row("written", escape(f"{target}, {picture}"))
     console.print(table)
 
 
@@ -99,7 +100,7 @@ def _score(table: Table, original: np.ndarray, result: np.ndarray, rate: int) ->
     try:
         scores = score(original, result, rate)
     except MissingExtraError:
-        table.add_row("quality", "PESQ, ESTOI and ViSQOL need: pip install 'audiodec[bench]'")
+        table.add_row("quality", escape("needs extra packages: pip install 'audiodec[bench]'"))
         return
     except ValueError as error:
         table.add_row("quality", f"cannot be scored: {error}")

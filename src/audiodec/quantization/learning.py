@@ -59,6 +59,12 @@ class CodebookLearner(nn.Module):
             self.total[i] = codebook * self.usage[i][:, None]
             x = x - codebook.index_select(0, nearest(x, codebook))
 
+    @torch.no_grad()
+    def go_on(self) -> None:
+        """Go on learning from the codebooks as they are, each code taken as equally used."""
+        self.usage.fill_(1)
+        self.total.copy_(self.quantizer.codebooks)
+
     def forward(self, latents: Tensor, stages: Tensor, generator: torch.Generator) -> Quantized:
         """Quantize, and move the codebooks one step when in training mode.
 

@@ -101,6 +101,7 @@ class Recipe:
     data: Data
     steps: Positive
     codec: CodecConfig = CodecConfig()
+    init: str | None = None  # model to start from (name or folder), codebooks included
     optimizer: Optimizer = Optimizer()
     quantization: Quantization = Quantization()
     validation: Validation = Validation()

@@ -64,6 +64,12 @@ class MetricStage(nn.Module):
             quantized.perplexity,
         )
 
+    def load_codec(self, codec: Codec) -> None:
+        """Start from a trained codec of the same configuration, its codebooks included."""
+        self.codec.load_state_dict(codec.state_dict())
+        self.learner.go_on()
+        self.started.fill_(True)
+
     @torch.no_grad()
     def start_codebooks(self, latents: Tensor) -> None:
         """k-means on latents [n, dim]; from here on the quantizer takes part."""

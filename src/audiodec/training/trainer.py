@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader
 
 from audiodec.codec.codec import Codec
 from audiodec.errors import AudioDecError, ConfigError
+from audiodec.pretrained import find_model
+from audiodec.runtime.torch import load_codec
 from audiodec.training import checkpoint
 from audiodec.training.data import Batch, Crops
 from audiodec.training.monitor import Monitor
@@ -60,10 +62,20 @@ class Trainer:
 
     @classmethod
     def start(cls, recipe: Recipe, run: Path) -> Trainer:
-        """A new run. Raises ConfigError when the folder already holds one."""
+        """A new run.
+
+        Raises:
+            ConfigError: the folder already holds a run, or `init` is a model of another shape.
+            ModelError: `init` is no model.
+        """
         if (run / "recipe.yaml").exists():
             raise ConfigError(f"{run} already holds a run: use --resume {run} or another folder")
         trainer = cls(recipe, run)
+        if recipe.init is not None:
+            codec = load_codec(find_model(recipe.init))
+            if codec.config != recipe.codec:
+                raise ConfigError(f"init: model {recipe.init} has another `codec` than this recipe")
+            trainer.stage.module.load_codec(codec)
         run.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, run / "recipe.yaml")
         return trainer
