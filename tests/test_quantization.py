@@ -8,7 +8,7 @@ import torch
 from audiodec.config import QuantizerConfig
 from audiodec.quantization.learning import CodebookLearner, perplexity
 from audiodec.quantization.residual import ResidualQuantizer
-from audiodec.runtime.beam import BeamSearch
+from audiodec.runtime.codebooks import Codebooks
 
 CONFIG = QuantizerConfig(stages=3, codebook_size=32, dim=4)
 
@@ -57,7 +57,7 @@ def test_frames_are_coded_independently() -> None:
 def test_beam_search_of_one_is_greedy_and_wider_is_better() -> None:
     x = frames()
     quantizer = started(x).quantizer
-    search = BeamSearch(quantizer.codebooks.numpy(), quantizer.mean.numpy())
+    search = Codebooks(quantizer.codebooks.numpy(), quantizer.mean.numpy()).search
     latents = x.t()[None]
 
     def error(codes: np.ndarray) -> float:

@@ -19,7 +19,8 @@ from audiodec.errors import (
     MissingExtraError,
     ModelError,
 )
-from audiodec.pretrained import find_model
+from audiodec.pretrained import ModelFolders, find_model
+from audiodec.runtime.codebooks import check_codebooks
 from audiodec.session import Codec, Decoder, Encoder
 
 __version__ = "0.1.0"
@@ -40,6 +41,8 @@ __all__ = [
 def load(
     model: str | Path | None = None,
     *,
+    encoder: str | Path | None = None,
+    decoder: str | Path | None = None,
     runtime: Literal["onnx", "torch"] = "onnx",
     threads: int = 1,
 ) -> Codec:
@@ -47,20 +50,27 @@ def load(
 
     Args:
         model: name of a bundled model or a model folder; the default model if not given.
+        encoder, decoder: models whose encoder or decoder takes the place of the model's own,
+            e.g. a denoising encoder or a vocoder trained on the same codebooks.
         runtime: `onnx` needs only the plain install, `torch` the `train` extra.
         threads: CPU threads of the onnx runtime.
 
     Raises:
-        ModelError: no such model, or its files are damaged.
+        ModelError: no such model, its files are damaged, or encoder and decoder have different
+            codebooks.
         MissingExtraError: the torch runtime without torch.
     """
-    folder = find_model(model)
+    if encoder is None and decoder is None:
+        folders = ModelFolders.one(find_model(model))
+    else:
+        folders = ModelFolders.pair(find_model(encoder or model), find_model(decoder or model))
+        check_codebooks(folders)
     if runtime == "onnx":
         from audiodec.runtime.onnx import OnnxRuntime
 
-        return Codec(OnnxRuntime(folder, threads))
+        return Codec(OnnxRuntime(folders, threads))
     try:
         from audiodec.runtime.torch import TorchRuntime
     except ImportError:
         raise MissingExtraError("the torch runtime", "train") from None
-    return Codec(TorchRuntime(folder))
+    return Codec(TorchRuntime(folders))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from audiodec.errors import ConfigError
@@ -32,6 +32,7 @@ def config(cls: type[T]) -> type[T]:
 class SpectralEncoderConfig:
     """The efficient encoder: spectral features, then causal blocks at the frame rate."""
 
+    kind: Literal["spectral"] = "spectral"
     width: Positive = 384  # channels inside the blocks
     expansion: Positive = 2  # hidden width of a block / width
     kernel: Positive = 5  # taps of each depthwise filter, frames
@@ -44,6 +45,7 @@ class SpectralEncoderConfig:
 class SpectralDecoderConfig:
     """The efficient decoder: causal blocks at the frame rate, then a gain-shape DCT head."""
 
+    kind: Literal["spectral"] = "spectral"
     width: Positive = 384
     expansion: Positive = 2
     kernel: Positive = 3
@@ -52,6 +54,66 @@ class SpectralDecoderConfig:
     dilations: tuple[Positive, ...] = (1, 2, 2, 1, 2, 2, 1)
     bands: Positive = 32
     overlap: Positive = 64  # samples that cross-fade into the next frame
+    noise_above: float | None = 5000  # Hz above which bands may be filled with noise; None: never
+
+
+@config
+class SeanetEncoderConfig:
+    """The published encoder and projector: strided causal convolutions on the waveform."""
+
+    kind: Literal["seanet"]
+    channels: Positive = 32  # after the first convolution
+    ratios: tuple[Positive, ...] = (2, 4, 8, 16)  # width after each block / channels
+    strides: tuple[Positive, ...] = (3, 4, 5, 5)  # samples per frame is their product
+    activated: bool = False  # symAAD: one more activation at the output
+    weight_norm: bool = False  # weights learn as direction and length
+
+
+@config
+class SeanetDecoderConfig:
+    """The published decoder, the encoder's mirror image."""
+
+    kind: Literal["seanet"]
+    channels: Positive = 32  # before the last convolution
+    ratios: tuple[Positive, ...] = (16, 8, 4, 2)  # width before each block / channels
+    strides: tuple[Positive, ...] = (5, 5, 4, 3)
+    activated: bool = False  # symAAD: activation before each block and the output, tanh at the end
+    weight_norm: bool = False
+
+
+@config
+class HifiganDecoderConfig:
+    """The published vocoders: a causal HiFi-GAN generator on normalised quantized latents."""
+
+    kind: Literal["hifigan"]
+    channels: Positive = 512  # after the first convolution; halved by each upsampling
+    kernel: Positive = 7  # of the first and last convolution
+    strides: tuple[Positive, ...] = (5, 5, 4, 3)
+    kernels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (3, 7, 11)  # residual blocks
+    dilations: tuple[Positive, ...] = (1, 3, 5)  # of each residual block
+    groups: Positive = 1  # above 1: one residual block, as many times as wide, grouped
+    weight_norm: bool = True
+
+
+def _kind(value: Any) -> str:
+    """Which family a part belongs to; the efficient one unless it says otherwise."""
+    if isinstance(value, dict):
+        return str(value.get("kind", "spectral"))
+    return str(getattr(value, "kind", "spectral"))
+
+
+EncoderConfig = Annotated[
+    Annotated[SpectralEncoderConfig, Tag("spectral")]
+    | Annotated[SeanetEncoderConfig, Tag("seanet")],
+    Discriminator(_kind),
+]
+DecoderConfig = Annotated[
+    Annotated[SpectralDecoderConfig, Tag("spectral")]
+    | Annotated[SeanetDecoderConfig, Tag("seanet")]
+    | Annotated[HifiganDecoderConfig, Tag("hifigan")],
+    Discriminator(_kind),
+]
+KINDS = ("spectral", "seanet", "hifigan")
 
 
 @config
@@ -78,9 +140,18 @@ class CodecConfig:
 
     sample_rate: Positive = 48000  # Hz
     hop: Positive = 320  # samples per frame
-    encoder: SpectralEncoderConfig = SpectralEncoderConfig()
+    channels: Annotated[int, Field(gt=0, le=16)] = 1  # coded together, e.g. 2 for binaural sound
+    encoder: EncoderConfig = SpectralEncoderConfig()
     quantizer: QuantizerConfig = QuantizerConfig()
-    decoder: SpectralDecoderConfig = SpectralDecoderConfig()
+    decoder: DecoderConfig = SpectralDecoderConfig()
+
+    def __post_init__(self) -> None:
+        for name, part in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if part.kind == "spectral":
+                if self.channels > 1:
+                    raise ValueError(f"the spectral {name} takes one channel, not {self.channels}")
+            elif math.prod(part.strides) != self.hop:
+                raise ValueError(f"{name}.strides {part.strides} do not make hop {self.hop}")
 
     @property
     def frame_rate(self) -> float:
@@ -136,9 +207,11 @@ def from_data(cls: type[T], data: Any, source: str) -> T:
         return TypeAdapter(cls).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "top level"
+        key = ".".join(str(part) for part in first["loc"] if part not in KINDS) or "top level"
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             reason = "no such setting"
+        elif first["type"] == "union_tag_invalid":
+            reason = f"kind must be one of {first['ctx']['expected_tags']}"
         else:
             reason = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{source}: {key}: {reason}") from None

@@ -17,6 +17,10 @@ class CausalConv1d(Causal):
     Keeps the `(kernel - 1) * dilation + 1 - stride` past samples it still needs. A step takes a
     multiple of `stride` samples: [batch, in, n * stride] -> [batch, out, n].
 
+    Args:
+        delay: samples, below the stride, by which each output looks further back, as if the input
+            came later. The published strided layers have stride - 1.
+
     Raises:
         ValueError: the stride is longer than the kernel's reach (samples would be skipped).
     """
@@ -31,10 +35,11 @@ class CausalConv1d(Causal):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
+        delay: int = 0,
     ) -> None:
         super().__init__()
-        self.past = (kernel - 1) * dilation + 1 - stride
-        if self.past < 0:
+        self.past = (kernel - 1) * dilation + 1 - stride + delay
+        if self.past < delay:
             raise ValueError(f"stride {stride} is longer than the kernel's reach")
         self.conv = nn.Conv1d(
             in_channels, out_channels, kernel, stride, dilation=dilation, groups=groups, bias=bias

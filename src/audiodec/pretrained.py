@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -56,3 +57,40 @@ def read_info(folder: Path) -> ModelInfo:
         if digest != info.files[name]:
             raise ModelError(f"model {folder}: {name} is damaged or changed (SHA-256 differs)")
     return info
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFolders:
+    """Where a model's encoder and decoder come from: usually one folder.
+
+    Attributes:
+        info: what decodes: the decoder's identity, with the encoder's configuration.
+    """
+
+    encoder: Path
+    decoder: Path
+    info: ModelInfo
+
+    @classmethod
+    def one(cls, folder: Path) -> ModelFolders:
+        """A whole model. Raises ModelError like `read_info`."""
+        return cls(folder, folder, read_info(folder))
+
+    @classmethod
+    def pair(cls, encoder: Path, decoder: Path) -> ModelFolders:
+        """The encoder of one model with the decoder of another.
+
+        The caller compares the codebooks, which only a runtime reads.
+
+        Raises:
+            ModelError: like `read_info`, or the two do not fit each other.
+        """
+        first, second = read_info(encoder), read_info(decoder)
+        for name in ("sample_rate", "hop", "channels", "quantizer"):
+            a, b = getattr(first.codec, name), getattr(second.codec, name)
+            if a != b:
+                raise ModelError(
+                    f"encoder {first.id} and decoder {second.id} do not fit: {name} {a} and {b}"
+                )
+        codec = dataclasses.replace(second.codec, encoder=first.codec.encoder)
+        return cls(encoder, decoder, dataclasses.replace(second, codec=codec))

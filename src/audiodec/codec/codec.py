@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from torch import nn
 
+from audiodec.codec.hifigan import HifiganDecoder
+from audiodec.codec.seanet import SeanetDecoder, SeanetEncoder
 from audiodec.codec.spectral import SpectralDecoder, SpectralEncoder
 from audiodec.config import CodecConfig
 from audiodec.quantization.residual import ResidualQuantizer
+from audiodec.streaming import Causal
+
+ENCODERS = {"spectral": SpectralEncoder, "seanet": SeanetEncoder}
+DECODERS = {"spectral": SpectralDecoder, "seanet": SeanetDecoder, "hifigan": HifiganDecoder}
 
 
 class Codec(nn.Module):
     """Waveform -> latents -> codes -> quantized latents -> waveform.
 
     Attributes:
-        encoder: waveform [batch, 1, frames * hop] -> latents [batch, dim, frames].
+        encoder: waveform [batch, channels, frames * hop] -> latents [batch, dim, frames].
         quantizer: latents <-> codes [batch, stages, frames].
         decoder: quantized latents -> waveform.
     """
 
+    encoder: Causal
+    decoder: Causal
+
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = SpectralEncoder(config)
+        self.encoder = ENCODERS[config.encoder.kind](config)
         self.quantizer = ResidualQuantizer(config.quantizer)
-        self.decoder = SpectralDecoder(config)
+        self.decoder = DECODERS[config.decoder.kind](config)

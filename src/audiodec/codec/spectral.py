@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiodec.codec.dct import bark_bands, dct_matrix
-from audiodec.config import CodecConfig
+from audiodec.config import CodecConfig, SpectralDecoderConfig, SpectralEncoderConfig
 from audiodec.layers import DepthwiseFilter, RMSNorm
 from audiodec.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
 
@@ -57,14 +57,16 @@ class SpectralFeatures(Causal):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        self.hop, self.whitening = config.hop, config.encoder.whitening
+        c = config.encoder
+        assert isinstance(c, SpectralEncoderConfig)
+        self.hop, self.whitening = config.hop, c.whitening
         size, fade = 2 * config.hop, 24
         window = torch.ones(size)
         window[: config.hop] = torch.sin(torch.arange(config.hop) / config.hop * math.pi / 2)
         # The newest samples are eased down to 0.3: a jump to nothing would smear the spectrum.
         ease = torch.cos(torch.arange(1, fade + 1) / fade * math.pi / 2)
         window[size - fade :] *= 0.3 + 0.7 * ease
-        average, spread = bark_bands(size, config.encoder.bands, config.sample_rate / 2)
+        average, spread = bark_bands(size, c.bands, config.sample_rate / 2)
         self.register_buffer("dct", (dct_matrix(size) * window).t(), persistent=False)
         self.register_buffer("average", average, persistent=False)
         self.register_buffer("spread", spread[:, : config.hop], persistent=False)
@@ -95,6 +97,7 @@ class SpectralEncoder(Causal):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         c = config.encoder
+        assert isinstance(c, SpectralEncoderConfig)
         self.features = SpectralFeatures(config)
         self.input = nn.Linear(self.features.width, c.width)
         nn.init.normal_(self.input.weight, std=1 / math.sqrt(config.hop))
@@ -119,19 +122,28 @@ class GainShapeHead(Causal):
     """Hidden frames -> waveform: DCT shape times band gains, inverse DCT, short cross-fade.
 
     Each frame writes its own `hop` samples and a tail that fades into the next frame, so there
-    is no latency beyond the frame. Float32.
+    is no latency beyond the frame. In the upper bands noise of a learned level is added: what is
+    noisy in speech needs the right energy, not the right waveform (perceptual noise substitution,
+    Herre and Schulz, 1998). The noise comes from a fixed table, so the same codes decode to the
+    same sound. Float32.
     """
 
     inverse: Tensor
     spread: Tensor
+    noise: Tensor
+
+    table_size = 128  # frames after which the noise repeats: 0.85 s; divides a file's block
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        c, self.hop, self.overlap = config.decoder, config.hop, config.decoder.overlap
+        c = config.decoder
+        assert isinstance(c, SpectralDecoderConfig)
+        self.hop, self.overlap = config.hop, c.overlap
         size = config.hop + c.overlap
         ramp = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(c.overlap) + 0.5) / c.overlap)
         window = torch.cat([ramp, torch.ones(size - 2 * c.overlap), ramp.flip(0)])
-        _, spread = bark_bands(size, c.bands, config.sample_rate / 2)
+        nyquist = config.sample_rate / 2
+        _, spread = bark_bands(size, c.bands, nyquist)
         self.register_buffer("inverse", dct_matrix(size) * window, persistent=False)
         self.register_buffer("spread", spread, persistent=False)
         self.shape = linear(c.width, size)
@@ -139,18 +151,39 @@ class GainShapeHead(Causal):
         # Speech is louder at low frequencies: start there.
         with torch.no_grad():
             self.gain.bias.copy_(torch.linspace(-3.5, -6, len(spread)))
+        self.first_noisy = len(spread)  # band
+        if c.noise_above is not None:
+            centres = spread.argmax(1) / size * nyquist
+            self.first_noisy = int((centres < c.noise_above).sum())
+            fixed = torch.Generator().manual_seed(0)
+            noise = torch.randint(0, 2, (self.table_size, size), generator=fixed) * 2.0 - 1
+            self.register_buffer("noise", noise, persistent=False)
+            self.noise_gain = linear(c.width, len(spread) - self.first_noisy, scale=0.3)
+            nn.init.constant_(self.noise_gain.bias, -8)
 
     def initial_state(self, batch: int) -> State:
-        return {"tail": self.inverse.new_zeros(batch, self.overlap)}
+        state = {"tail": self.inverse.new_zeros(batch, self.overlap)}
+        if self.first_noisy < len(self.spread):
+            state["frame"] = self.inverse.new_zeros(batch, 1)
+        return state
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         shape, gain = self.shape(x).float(), self.gain(x).float()
+        frame: State = {}
         with torch.autocast(x.device.type, enabled=False):
-            y = (shape * (gain.clamp(-12, 3).exp() @ self.spread)) @ self.inverse
+            coefficients = shape * (gain.clamp(-12, 3).exp() @ self.spread)
+            if "frame" in state:
+                level = self.noise_gain(x.float()).clamp(-12, 3).exp()
+                count = state["frame"] + torch.arange(x.shape[1], device=x.device)
+                row = (count - self.table_size * (count / self.table_size).floor()).long()
+                noise = functional.embedding(row, self.noise)
+                coefficients = coefficients + noise * (level @ self.spread[self.first_noisy :])
+                frame["frame"] = row[:, -1:].float() + 1
+            y = coefficients @ self.inverse
         # The tail of each frame lies under the start of the next.
         tails = torch.cat([state["tail"][:, None], y[:, :-1, self.hop :]], dim=1)
         own = y[..., : self.hop] + functional.pad(tails, (0, self.hop - self.overlap))
-        return own.reshape(x.shape[0], 1, -1), {"tail": y[:, -1, self.hop :]}
+        return own.reshape(x.shape[0], 1, -1), {"tail": y[:, -1, self.hop :]} | frame
 
 
 class SpectralDecoder(Causal):
@@ -159,6 +192,7 @@ class SpectralDecoder(Causal):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         c = config.decoder
+        assert isinstance(c, SpectralDecoderConfig)
         self.input = linear(config.quantizer.dim, c.width)
         self.blocks = Chain(*(block(c.width, c.expansion, c.kernel, d) for d in c.dilations))
         self.head = GainShapeHead(config)

@@ -1,12 +1,13 @@
 """A trained codec as a model folder: weights, two ONNX graphs, `model.json`.
 
 The graphs hold no weights of their own. Their initializers point into `weights.safetensors`, so
-torch and onnxruntime read the same bytes and the folder holds them once, as float16; both
-compute in float32. The export compares the graphs with torch and fails when they differ.
+torch and onnxruntime read the same bytes and the folder holds them once, as float16 or float32;
+both compute in float32. The export compares the graphs with torch and fails when they differ.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -27,21 +28,22 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from audiodec.codec.codec import Codec
-from audiodec.config import ModelInfo, to_data
+from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
-from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS
+from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Runtime, Samples
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.runtime.torch import TorchRuntime
 from audiodec.streaming import State
 
 OPSET = 23  # the first with RMSNormalization as one node
+STORED = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT}
 PARITY_CHUNKS = (1, 2, 97, 200)  # frames
 TOLERANCE = 1e-4  # of a full-scale waveform, between torch and onnxruntime
 
 
 class EncoderGraph(nn.Module):
-    """audio [batch, 1, frames * hop], state -> codes, latents, state."""
+    """audio [batch, channels, frames * hop], state -> codes, latents, state."""
 
     signal, outputs = "audio", ("codes", "latents")
 
@@ -50,29 +52,37 @@ class EncoderGraph(nn.Module):
         self.encoder, self.quantizer = codec.encoder, codec.quantizer
 
     def forward(self, audio: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        latents, state = self.encoder.step(audio, state)
-        return self.quantizer.encode(latents), latents, state
+        latents, after = self.encoder.step(audio, state)
+        return self.quantizer.encode(latents), latents, {key: after[key] for key in state}
 
 
 class DecoderGraph(nn.Module):
-    """codes [batch, stages, frames], state -> audio, state. Fewer stages: a coarser sound."""
+    """quantized latents [batch, dim, frames], state -> audio, state."""
 
-    signal, outputs = "codes", ("audio",)
+    signal, outputs = "quantized", ("audio",)
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.decoder, self.quantizer = codec.decoder, codec.quantizer
+        self.decoder = codec.decoder
 
-    def forward(self, codes: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.decoder.step(self.quantizer.decode(codes), state)
+    def forward(self, quantized: Tensor, state: State) -> tuple[Tensor, State]:
+        audio, after = self.decoder.step(quantized, state)
+        return audio, {key: after[key] for key in state}
 
 
-def export_model(codec: Codec, model_id: str, folder: Path) -> ModelInfo:
+def export_model(
+    codec: Codec, model_id: str, folder: Path, dtype: torch.dtype = torch.float16
+) -> ModelInfo:
     """Write a model folder; all of it appears at once, after the parity check.
+
+    Args:
+        dtype: in which weights are stored, float16 or float32.
 
     Raises:
         ModelError: the folder exists, or a graph differs from torch by more than 1e-4.
+        ConfigError: the id does not fit an .adc header.
     """
+    info = from_data(ModelInfo, {"id": model_id, "codec": codec.config, "files": {}}, "model")
     if folder.exists():
         raise ModelError(f"{folder} already exists: choose another folder or remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -80,28 +90,28 @@ def export_model(codec: Codec, model_id: str, folder: Path) -> ModelInfo:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         work = Path(temporary) / folder.name
         work.mkdir()
-        state = {k: v.half().contiguous() for k, v in codec.state_dict().items()}
+        state = {k: v.to(dtype).contiguous() for k, v in codec.state_dict().items()}
         codec.load_state_dict({k: v.float() for k, v in state.items()})
         save_file(state, work / WEIGHTS)
-        hop, stages = codec.config.hop, codec.config.quantizer.stages
-        many_frames, many_stages = torch.export.Dim("frames"), torch.export.Dim("stages")
+        hop, channels, dim = codec.config.hop, codec.config.channels, codec.config.quantizer.dim
+        many_frames = torch.export.Dim("frames")
         _export_graph(
             EncoderGraph(codec),
-            torch.zeros(2, 1, 3 * hop),
+            torch.zeros(2, channels, 3 * hop),
             codec.encoder.initial_state(2),
             {2: hop * many_frames},
             work / ENCODER,
         )
         _export_graph(
             DecoderGraph(codec),
-            torch.zeros(2, stages, 3, dtype=torch.int64),
+            torch.zeros(2, dim, 3),
             codec.decoder.initial_state(2),
-            {1: many_stages, 2: many_frames},
+            {2: many_frames},
             work / DECODER,
         )
         names = (WEIGHTS, ENCODER, DECODER)
         hashes = {n: hashlib.sha256((work / n).read_bytes()).hexdigest() for n in names}
-        info = ModelInfo(id=model_id, codec=codec.config, files=hashes)
+        info = dataclasses.replace(info, files=hashes)
         (work / INFO).write_text(json.dumps(to_data(info), indent=2) + "\n", encoding="utf-8")
         check_parity(codec, work)
         os.replace(work, folder)
@@ -152,7 +162,8 @@ def _addcmul(x: Any, a: Any, b: Any, value: float = 1.0) -> Any:
 
 
 def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
-    """Let every initializer that is a weight point into the safetensors file, cast to float32.
+    """Let every initializer that is a weight point into the safetensors file; half floats are
+    cast to float32.
 
     Raises:
         ModelError: a weight is missing from the graph's initializers or changed by the exporter.
@@ -165,21 +176,23 @@ def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
         entry = table.get(initializer.name)
         if entry is None:
             continue  # a constant of the architecture, e.g. the DCT
-        if list(initializer.dims) != entry["shape"] or entry["dtype"] != "F16":
+        if list(initializer.dims) != entry["shape"] or entry["dtype"] not in STORED:
             raise ModelError(f"export changed the shape or type of {initializer.name}")
         begin, end = entry["data_offsets"]
-        name = initializer.name
+        name, kind = initializer.name, STORED[entry["dtype"]]
+        half = kind == onnx.TensorProto.FLOAT16
         initializer.Clear()
-        initializer.name = f"{name}.f16"
+        initializer.name = f"{name}.f16" if half else name
         initializer.dims.extend(entry["shape"])
-        initializer.data_type = onnx.TensorProto.FLOAT16
+        initializer.data_type = kind
         initializer.data_location = onnx.TensorProto.EXTERNAL
         place = {"location": weights.name, "offset": 8 + size + begin, "length": end - begin}
         for key, value in place.items():
             initializer.external_data.add(key=key, value=str(value))
-        casts.append(
-            onnx.helper.make_node("Cast", [initializer.name], [name], to=onnx.TensorProto.FLOAT)
-        )
+        if half:
+            casts.append(
+                onnx.helper.make_node("Cast", [initializer.name], [name], to=onnx.TensorProto.FLOAT)
+            )
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -194,11 +207,11 @@ def check_parity(codec: Codec, folder: Path) -> None:
     Raises:
         ModelError: decoded audio, or latents relative to their peak, differ by more than 1e-4.
     """
-    random, q = np.random.default_rng(0), codec.config.quantizer
-    audio = random.normal(0, 0.1, (2, 1, sum(PARITY_CHUNKS) * codec.config.hop))
+    random, q, model = np.random.default_rng(0), codec.config.quantizer, ModelFolders.one(folder)
+    audio = random.normal(0, 0.1, (2, codec.config.channels, sum(PARITY_CHUNKS) * codec.config.hop))
     codes = random.integers(q.codebook_size, size=(2, q.stages, sum(PARITY_CHUNKS)))
-    latents, sound = _run(OnnxRuntime(folder), audio.astype(np.float32), codes)
-    true_latents, true_sound = _run(TorchRuntime(folder), audio.astype(np.float32), codes)
+    latents, sound = _run(OnnxRuntime(model), audio.astype(np.float32), codes)
+    true_latents, true_sound = _run(TorchRuntime(model), audio.astype(np.float32), codes)
     worst = max(
         float(np.abs(latents - true_latents).max() / np.abs(true_latents).max()),
         float(np.abs(sound - true_sound).max() / max(1.0, float(np.abs(true_sound).max()))),

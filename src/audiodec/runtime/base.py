@@ -26,7 +26,7 @@ class Runtime(Protocol):
         ...
 
     def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
-        """Audio [batch, 1, frames * hop] -> codes [batch, stages, frames].
+        """Audio [batch, channels, frames * hop] -> codes [batch, stages, frames].
 
         Args:
             effort: code sequences kept per frame while searching; 1 is the greedy search.
@@ -42,5 +42,9 @@ class Runtime(Protocol):
         ...
 
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        """Codes [batch, stages, frames] -> audio [batch, 1, frames * hop]."""
+        """Codes [batch, stages, frames] -> audio [batch, channels, frames * hop]."""
+        ...
+
+    def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:
+        """Quantized latents [batch, dim, frames] -> audio, like `decode`."""
         ...

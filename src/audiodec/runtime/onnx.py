@@ -7,31 +7,29 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession, OrtValue
-from safetensors.numpy import load_file
 
 from audiodec.errors import ModelError
-from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, read_info
+from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Samples, State
-from audiodec.runtime.beam import BeamSearch
+from audiodec.runtime.codebooks import Codebooks
 
 
 class OnnxRuntime:
-    """Runs a model folder's ONNX graphs.
+    """Runs the ONNX graphs of a model: one folder, or an encoder's and a decoder's.
 
     Args:
-        folder: model folder.
+        model: checked folders.
         threads: CPU threads of each operation.
 
     Raises:
-        ModelError: a file is missing, damaged, or not what `model.json` says.
+        ModelError: a graph cannot be loaded.
     """
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
-        self.info = read_info(folder)
-        self._encoder = _Graph(folder / ENCODER, ["codes", "latents"], threads)
-        self._decoder = _Graph(folder / DECODER, ["audio"], threads)
-        self._weights = folder / WEIGHTS
-        self._beam: BeamSearch | None = None
+    def __init__(self, model: ModelFolders, threads: int = 1) -> None:
+        self.info = model.info
+        self.codebooks = Codebooks.read(model.encoder / WEIGHTS)
+        self._encoder = _Graph(model.encoder / ENCODER, ["codes", "latents"], threads)
+        self._decoder = _Graph(model.decoder / DECODER, ["audio"], threads)
 
     def encoder_state(self, batch: int) -> State:
         return self._encoder.initial_state(batch)
@@ -39,11 +37,10 @@ class OnnxRuntime:
     def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
         (codes, latents), state = self._encoder.step("audio", audio, state)
         if effort > 1:
-            return self.beam(latents.numpy(), stages, effort), state
-        return codes.numpy()[:, :stages], state
+            return self.codebooks.search(latents.numpy(), stages, effort), state
+        return codes.numpy()[:, :stages], state  # the greedy search is inside the graph
 
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
-        """What the encoder gives before quantization, [batch, dim, frames]."""
         (_, latents), state = self._encoder.step("audio", audio, state)
         return latents.numpy(), state
 
@@ -51,17 +48,11 @@ class OnnxRuntime:
         return self._decoder.initial_state(batch)
 
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        (audio,), state = self._decoder.step("codes", codes, state)
-        return audio.numpy(), state
+        return self.decode_quantized(self.codebooks.decode(codes), state)
 
-    @property
-    def beam(self) -> BeamSearch:
-        """Made on first use: the greedy search is inside the graph."""
-        if self._beam is None:
-            weights = load_file(self._weights)
-            codebooks, mean = weights["quantizer.codebooks"], weights["quantizer.mean"]
-            self._beam = BeamSearch(codebooks.astype(np.float32), mean.astype(np.float32))
-        return self._beam
+    def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:
+        (audio,), state = self._decoder.step("quantized", quantized, state)
+        return audio.numpy(), state
 
 
 class _Graph:

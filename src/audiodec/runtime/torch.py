@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from audiodec.codec.codec import Codec
 from audiodec.errors import ModelError
-from audiodec.pretrained import WEIGHTS, read_info
+from audiodec.pretrained import WEIGHTS, ModelFolders, read_info
 from audiodec.runtime.base import Codes, Samples, State
-from audiodec.runtime.beam import BeamSearch
+from audiodec.runtime.codebooks import Codebooks
 
 
 def load_codec(folder: Path) -> Codec:
@@ -31,13 +31,15 @@ def load_codec(folder: Path) -> Codec:
 
 
 class TorchRuntime:
-    """Runs a model folder in torch. Raises ModelError like `load_codec`."""
+    """Runs a model in torch. Raises ModelError like `load_codec`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.info = read_info(folder)
-        self.codec = load_codec(folder)
+    def __init__(self, model: ModelFolders) -> None:
+        self.info = model.info
+        self.codec = load_codec(model.encoder)
+        if model.decoder != model.encoder:
+            self.codec.decoder = load_codec(model.decoder).decoder
         quantizer = self.codec.quantizer
-        self.beam = BeamSearch(quantizer.codebooks.numpy(), quantizer.mean.numpy())
+        self.codebooks = Codebooks(quantizer.codebooks.numpy(), quantizer.mean.numpy())
 
     def encoder_state(self, batch: int) -> State:
         return self.codec.encoder.initial_state(batch)
@@ -46,20 +48,21 @@ class TorchRuntime:
     def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
         latents, state = self.latents(audio, state)
         if effort > 1:
-            return self.beam(latents, stages, effort), state
+            return self.codebooks.search(latents, stages, effort), state
         return self.codec.quantizer.encode(torch.from_numpy(latents), stages).numpy(), state
 
     @torch.no_grad()
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
-        """What the encoder gives before quantization, [batch, dim, frames]."""
         latents, state = self.codec.encoder.step(torch.from_numpy(audio), state)
         return latents.numpy(), state
 
     def decoder_state(self, batch: int) -> State:
         return self.codec.decoder.initial_state(batch)
 
-    @torch.no_grad()
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        quantized = self.codec.quantizer.decode(torch.from_numpy(codes.copy()))
-        audio, state = self.codec.decoder.step(quantized, state)
+        return self.decode_quantized(self.codebooks.decode(codes), state)
+
+    @torch.no_grad()
+    def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:
+        audio, state = self.codec.decoder.step(torch.from_numpy(quantized), state)
         return audio.numpy(), state

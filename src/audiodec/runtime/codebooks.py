@@ -1,0 +1,77 @@
+"""Codebooks without torch: beam search over the stages, and codes back to vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from audiodec.errors import ModelError
+from audiodec.pretrained import WEIGHTS, ModelFolders
+from audiodec.runtime.base import Codes
+
+Floats = NDArray[np.float32]
+
+
+class Codebooks:
+    """A residual quantizer's code vectors.
+
+    Args:
+        vectors: [stages, size, dim].
+        mean: taken off the latents before the first stage, [dim].
+    """
+
+    def __init__(self, vectors: Floats, mean: Floats) -> None:
+        self.vectors, self.mean = vectors, mean
+        self.squares = np.square(vectors).sum(-1)
+
+    @classmethod
+    def read(cls, weights: Path) -> Codebooks:
+        """From a model's safetensors file."""
+        with safe_open(weights, "numpy") as file:
+            vectors, mean = (file.get_tensor(f"quantizer.{n}") for n in ("codebooks", "mean"))
+        return cls(vectors.astype(np.float32), mean.astype(np.float32))
+
+    def decode(self, codes: Codes) -> Floats:
+        """Codes [batch, stages, frames] -> quantized latents [batch, dim, frames]."""
+        total = self.vectors[0][codes[:, 0]]
+        for stage in range(1, codes.shape[1]):
+            total += self.vectors[stage][codes[:, stage]]
+        return np.ascontiguousarray(total.transpose(0, 2, 1))
+
+    def search(self, latents: Floats, stages: int, beam: int) -> Codes:
+        """The best of the `beam` code sequences that are kept from stage to stage.
+
+        Args:
+            latents: [batch, dim, frames].
+
+        Returns:
+            codes, [batch, stages, frames].
+        """
+        batch, dim, frames = latents.shape
+        x = latents.transpose(0, 2, 1).reshape(-1, dim) - self.mean
+        residual = x[:, None]  # [n, kept, dim]
+        paths = np.zeros((len(x), 1, 0), np.int64)
+        rows = np.arange(len(x))[:, None]
+        for codebook, squares in zip(self.vectors[:stages], self.squares, strict=False):
+            # |r - c|^2 = |r|^2 - 2 r.c + |c|^2, for every kept path and every code.
+            energy = np.square(residual).sum(-1, keepdims=True)
+            cost = (energy - 2 * residual @ codebook.T + squares).reshape(len(x), -1)
+            best = np.argpartition(cost, beam - 1, axis=1)[:, :beam]
+            parent, code = np.divmod(best, len(codebook))
+            residual = residual[rows, parent] - codebook[code]
+            paths = np.concatenate([paths[rows, parent], code[..., None]], axis=-1)
+        winner = paths[np.arange(len(x)), np.square(residual).sum(-1).argmin(1)]
+        return np.ascontiguousarray(winner.reshape(batch, frames, stages).transpose(0, 2, 1))
+
+
+def check_codebooks(model: ModelFolders) -> None:
+    """Raises ModelError unless encoder and decoder mean the same by the same codes."""
+    ours, theirs = (Codebooks.read(folder / WEIGHTS) for folder in (model.encoder, model.decoder))
+    if not np.array_equal(ours.vectors, theirs.vectors):
+        raise ModelError(
+            f"encoder {model.encoder.name} and decoder {model.decoder.name} have different "
+            "codebooks: the decoder must have been trained on this encoder's codes"
+        )
