@@ -30,7 +30,16 @@ ALLOWED = {
     "evaluation": {"session", "files", "runtime"},
     "published": {"codec", "config", "layers"},
     "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
-    "training": {"codec", "config", "evaluation", "pretrained", "quantization", "runtime.torch"},
+    "training": {
+        "codec",
+        "config",
+        "evaluation",
+        "layers",
+        "pretrained",
+        "published",
+        "quantization",
+        "runtime.torch",
+    },
     "cli": {"*"},
     "__main__": {"cli"},
     "": {"pretrained", "session", "runtime", "runtime.torch"},  # the package itself

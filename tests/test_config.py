@@ -11,7 +11,7 @@ from audiodec.config import CodecConfig, ModelInfo, from_data, from_json, to_dat
 from audiodec.errors import ConfigError
 from audiodec.training.recipe import load_recipe
 
-RECIPE = "data: {sources: [{path: somewhere}]}\nsteps: 10\n"
+RECIPE = "data: {sources: [{path: somewhere}]}\n"
 
 
 def test_round_trip_through_json(tmp_path: Path) -> None:
@@ -45,18 +45,22 @@ def test_mistakes_are_named(data: object, words: str) -> None:
 def test_overrides(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(RECIPE)
-    recipe = load_recipe(path, ["optimizer.learning_rate=1e-3", "data.batch=3", "name=other"])
-    assert (recipe.optimizer.learning_rate, recipe.data.batch, recipe.name) == (1e-3, 3, "other")
+    overrides = ["stages.0.optimizer.learning_rate=1e-3", "data.batch=3", "name=other"]
+    recipe = load_recipe(path, overrides)
+    assert recipe.stages[0].optimizer.learning_rate == 1e-3
+    assert (recipe.data.batch, recipe.name) == (3, "other")
     assert load_recipe(path).name == "r"
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("optimizer.lerning_rate=1", "optimizer.lerning_rate: no such setting"),
-        ("steps=many", "steps: Input should be a valid integer"),
-        ("steps", "is not key=value"),
-        ("steps.deep=1", "steps is not a group"),
+        ("stages.0.optimizer.lerning_rate=1", "stages.0.optimizer.lerning_rate: no such setting"),
+        ("stages.0.steps=many", "stages.0.steps: Input should be a valid integer"),
+        ("seed", "is not key=value"),
+        ("name.deep=1", "name is not a group"),
+        ("stages.3.steps=1", "not an element of a list of 1"),
+        ("stages.0.losses={adversarial: 1}", "needs an adversary"),
         ("data.batch=[", "is not a YAML value"),
     ],
 )

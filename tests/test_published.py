@@ -11,7 +11,7 @@ import torch
 from audiodec.codec.codec import Codec
 from audiodec.export.onnx import export_model
 from audiodec.pretrained import ModelFolders
-from audiodec.published.checkpoint import identity, import_checkpoint
+from audiodec.published.checkpoint import import_checkpoint
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.runtime.torch import TorchRuntime
 
@@ -47,10 +47,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """All ten as exported model folders."""
     base = tmp_path_factory.mktemp("published")
     for name in (*AUTOENCODERS, *VOCODERS):
-        codec = imported(name)
-        network = Codec(identity(codec))
-        network.load_state_dict(codec.state_dict())
-        export_model(network, name[:24].lower(), base / name, torch.float32)
+        export_model(imported(name), name[:24].lower(), base / name, torch.float32)
     return {name: base / name for name in (*AUTOENCODERS, *VOCODERS)}
 
 

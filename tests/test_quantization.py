@@ -14,7 +14,7 @@ CONFIG = QuantizerConfig(stages=3, codebook_size=32, dim=4)
 
 
 def started(latents: torch.Tensor, decay: float = 0.9) -> CodebookLearner:
-    learner = CodebookLearner(ResidualQuantizer(CONFIG), decay, mean_decay=0.9)
+    learner = CodebookLearner(ResidualQuantizer(CONFIG), decay=decay, mean_decay=0.9)
     learner.start(latents, torch.Generator().manual_seed(0))
     return learner
 

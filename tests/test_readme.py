@@ -15,7 +15,7 @@ import soundfile
 from tests.conftest import SPEECH
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-QUICK = ["steps=6", "quantization.start_latents=1100", "data.batch=2"]  # instead of hours
+QUICK = ["stages.0.steps=6", "quantization.start_latents=1100", "data.batch=2"]  # instead of hours
 
 
 def blocks(language: str) -> list[str]:

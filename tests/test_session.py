@@ -161,7 +161,7 @@ def test_errors_by_name(small: audiodec.Codec) -> None:
         small.encode(np.zeros(100, np.int16))
     with pytest.raises(AudioError, match="finite"):
         small.encode(np.array([np.nan], np.float32))
-    with pytest.raises(AudioError, match="one channel"):
+    with pytest.raises(AudioError, match="one signal"):
         small.encoder().write(np.zeros((2, 100), np.float32))
     with pytest.raises(FormatError, match=r"0\.\.255"):
         small.decode(np.full((4, 2), 256))

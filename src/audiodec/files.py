@@ -77,7 +77,8 @@ def encode_file(
 ) -> Coded:
     """Code any audio file libsndfile reads. `-` is stdin or stdout.
 
-    Several channels are coded one by one, or mixed first with `mono`.
+    Several channels are coded one by one, or mixed first with `mono`; a model of several channels
+    takes as many at a time.
 
     Raises:
         AudioError: the input cannot be read, is empty or has too many channels.
@@ -85,18 +86,23 @@ def encode_file(
     """
     stages, effort = codec.config.stages_for(bitrate), check_effort(effort)
     with _open_audio(source) as audio, write_whole(target) as file:
-        channels = 1 if mono else audio.channels
-        if channels > MAX_CHANNELS:
-            raise AudioError(f"{source} has {channels} channels; at most {MAX_CHANNELS}")
+        channels, together = 1 if mono else audio.channels, codec.channels
+        if channels % together or channels // together > MAX_CHANNELS:
+            raise AudioError(
+                f"{source} has {channels} channels; model {codec.info.id} takes {together}, "
+                f"up to {MAX_CHANNELS} times over"
+            )
+        streams = channels // together
         header = Header(
             model_id=codec.info.id, weights_hash=codec.info.weights_hash,
-            model_rate=codec.sample_rate, rate=audio.samplerate, channels=channels,
+            model_rate=codec.sample_rate, rate=audio.samplerate, channels=streams,
             hop=codec.hop, stages=stages, bits=codec.config.quantizer.code_bits,
         )  # fmt: skip
-        writer, state = Writer(file, header), codec.runtime.encoder_state(channels)
+        writer, state = Writer(file, header), codec.runtime.encoder_state(streams)
         count = Count()
         for block in _blocks(_resampled(audio, mono, codec.sample_rate, count), codec.hop):
-            codes, state = codec.runtime.encode(block[:, None], state, stages, effort)
+            signals = block.reshape(streams, together, -1)
+            codes, state = codec.runtime.encode(signals, state, stages, effort)
             writer.write_block(list(codes))
             progress(block.shape[1] / codec.sample_rate)
         if not count.samples:
@@ -127,10 +133,14 @@ def decode_file(
         reader = Reader(file)
         header = reader.header
         check_model(codec, header)
-        with write_whole(target) as out, _create_audio(out, target, header) as audio:
+        channels = header.channels * codec.channels
+        with (
+            write_whole(target) as out,
+            _create_audio(out, target, header.rate, channels) as audio,
+        ):
             # Only the trailer says where the last frame really ends: hold as much back.
             hold = math.ceil(header.hop * header.rate / header.model_rate) + ROUNDING
-            written, held = 0, np.zeros((header.channels, 0), np.float32)
+            written, held = 0, np.zeros((channels, 0), np.float32)
             for piece in _decoded(codec, reader, strict, progress):
                 held = np.concatenate([held, piece], axis=1)
                 ready = max(0, held.shape[1] - hold)
@@ -141,7 +151,7 @@ def decode_file(
             _write(audio, np.pad(held, ((0, 0), (0, missing)))[:, : end - written])
             if strict and reader.samples is None:
                 raise FormatError(f"{source} is truncated")
-    return Decoded(header.rate, header.channels, end, reader.damaged, reader.samples is None)
+    return Decoded(header.rate, channels, end, reader.damaged, reader.samples is None)
 
 
 def check_model(codec: Codec, header: Header) -> None:
@@ -213,8 +223,9 @@ def _blocks(pieces: Iterator[Samples], hop: int) -> Iterator[Samples]:
 def _decoded(codec: Codec, reader: Reader, strict: bool, progress: Progress) -> Iterator[Samples]:
     """Audio of each block, [channels, n], at the original's rate."""
     header = reader.header
+    channels = header.channels * codec.channels
     playback = Playback(codec.runtime, header.channels)
-    stream = soxr.ResampleStream(header.model_rate, header.rate, header.channels, dtype="float32")
+    stream = soxr.ResampleStream(header.model_rate, header.rate, channels, dtype="float32")
 
     def convert(piece: Samples, last: bool) -> Samples:
         if header.rate == header.model_rate:
@@ -228,9 +239,9 @@ def _decoded(codec: Codec, reader: Reader, strict: bool, progress: Progress) -> 
             piece = playback.conceal(block.frames)
         else:
             piece = playback.play(np.stack(block.codes))
-        yield convert(piece, last=False)
-        progress(piece.shape[1] / header.model_rate)
-    yield convert(np.zeros((header.channels, 0), np.float32), last=True)
+        yield convert(piece.reshape(channels, -1), last=False)
+        progress(piece.shape[-1] / header.model_rate)
+    yield convert(np.zeros((channels, 0), np.float32), last=True)
 
 
 def _true_end(reader: Reader, written: int, held: int) -> int:
@@ -305,7 +316,9 @@ def _open_audio(source: str) -> Iterator[soundfile.SoundFile]:
 
 
 @contextmanager
-def _create_audio(out: BinaryIO, target: str, header: Header) -> Iterator[soundfile.SoundFile]:
+def _create_audio(
+    out: BinaryIO, target: str, rate: int, channels: int
+) -> Iterator[soundfile.SoundFile]:
     """A sound file in the format of the target's suffix, written through `out`."""
     suffix = "WAV" if target == PIPE else Path(target).suffix[1:].upper()
     kind = {"OPUS": "OGG", "OGA": "OGG", "AIF": "AIFF"}.get(suffix, suffix)
@@ -313,13 +326,11 @@ def _create_audio(out: BinaryIO, target: str, header: Header) -> Iterator[soundf
     with tempfile.TemporaryFile() as spool:
         seekable = spool if target == PIPE else out
         try:
-            audio = soundfile.SoundFile(
-                seekable, "w", header.rate, header.channels, subtype, format=kind
-            )
+            audio = soundfile.SoundFile(seekable, "w", rate, channels, subtype, format=kind)
         except (soundfile.SoundFileError, TypeError, ValueError) as error:
             raise AudioError(
                 f"{target} cannot be written as {suffix or 'audio without a suffix'} at "
-                f"{header.rate} Hz with {header.channels} channels: {error}; try .wav or .flac"
+                f"{rate} Hz with {channels} channels: {error}; try .wav or .flac"
             ) from None
         with audio:
             yield audio

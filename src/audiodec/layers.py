@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from audiodec.streaming import Causal, State
 
@@ -143,3 +145,20 @@ class DepthwiseFilter(Causal):
             start = j * self.dilation
             y = torch.addcmul(y, x[:, start : start + frames], weight[j])
         return y, {"past": x[:, x.shape[1] - self.past :]}
+
+
+def add_weight_norm(module: nn.Module) -> None:
+    """Let every convolution's weight learn as direction and length.
+
+    Salimans and Kingma, "Weight Normalization", 2016. Undo with `fold_weight_norm`.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+            weight_norm(layer)
+
+
+def fold_weight_norm(module: nn.Module) -> None:
+    """Make plain weights of direction and length, for inference."""
+    for layer in module.modules():
+        if is_parametrized(layer, "weight"):
+            remove_parametrizations(layer, "weight")

@@ -16,7 +16,11 @@ MAX_EFFORT = 64
 
 
 class Codec:
-    """A loaded model. Signals are float32 in [-1, 1] at `sample_rate`."""
+    """A loaded model. Signals are float32 in [-1, 1] at `sample_rate`.
+
+    Most models code one channel: where `samples` stands in a shape below, a model that codes
+    several together (`channels` above 1) has `channels, samples`.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -24,6 +28,7 @@ class Codec:
         config = runtime.info.codec
         self.config = config
         self.sample_rate: int = config.sample_rate  # Hz
+        self.channels: int = config.channels  # coded together
         self.hop: int = config.hop  # samples per frame, also the algorithmic latency
         self.bitrates = [config.bitrate(s + 1) for s in range(config.quantizer.stages)]  # kbps
 
@@ -42,13 +47,10 @@ class Codec:
             AudioError: wrong shape, or values that are not finite.
             ConfigError: a bitrate or effort that is not offered.
         """
-        audio = _check_audio(samples)
-        if audio.ndim not in (1, 2):
-            raise AudioError(f"audio must be [samples] or [batch, samples], not {audio.shape}")
         stages, effort = self.config.stages_for(bitrate), check_effort(effort)
-        batch = audio if audio.ndim == 2 else audio[None]
-        frames = -(-batch.shape[1] // self.hop)
-        padded = np.pad(batch, ((0, 0), (0, frames * self.hop - batch.shape[1])))[:, None]
+        batch, single = _check_signals(samples, self.channels)
+        frames = -(-batch.shape[2] // self.hop)
+        padded = np.pad(batch, ((0, 0), (0, 0), (0, frames * self.hop - batch.shape[2])))
         state = self.runtime.encoder_state(len(batch))
         pieces = [np.zeros((len(batch), stages, 0), np.int64)]
         for start in range(0, frames, CHUNK):
@@ -56,7 +58,7 @@ class Codec:
             codes, state = self.runtime.encode(piece, state, stages, effort)
             pieces.append(codes)
         codes = np.concatenate(pieces, axis=2)
-        return codes if audio.ndim == 2 else codes[0]
+        return codes[0] if single else codes
 
     def decode(self, codes: ArrayLike, length: int | None = None) -> Samples:
         """Codes of a whole signal -> audio.
@@ -74,13 +76,14 @@ class Codec:
         array = self._check_codes(codes)
         batch = array if array.ndim == 3 else array[None]
         playback = Playback(self.runtime, len(batch))
-        pieces = [np.zeros((len(batch), 0), np.float32)]
+        pieces = [np.zeros((len(batch), self.channels, 0), np.float32)]
         for start in range(0, batch.shape[2], CHUNK):
             pieces.append(playback.play(batch[..., start : start + CHUNK]))
-        whole = np.concatenate(pieces, axis=1)[:, :length]
-        if length is not None and whole.shape[1] != length:
+        whole = np.concatenate(pieces, axis=2)[..., :length]
+        if length is not None and whole.shape[2] != length:
             raise FormatError(f"{array.shape[-1]} frames hold fewer than {length} samples")
-        return whole if array.ndim == 3 else whole[0]
+        signals = whole[:, 0] if self.channels == 1 else whole
+        return signals if array.ndim == 3 else signals[0]
 
     def encoder(
         self, bitrate: float | None = None, effort: int = 1, frames_per_packet: int = 1
@@ -133,7 +136,7 @@ class Encoder:
     def reset(self) -> None:
         """Forget everything: the next sample begins a new stream."""
         self._state = self._runtime.encoder_state(1)
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting = np.zeros((self._config.channels, 0), np.float32)
 
     def write(self, samples: ArrayLike) -> list[bytes]:
         """Add samples [n]; returns the packets now complete, oldest first.
@@ -141,30 +144,30 @@ class Encoder:
         Raises:
             AudioError: wrong shape, or values that are not finite.
         """
-        audio = _check_audio(samples)
-        if audio.ndim != 1:
-            raise AudioError(f"a stream takes one channel, [samples], not {audio.shape}")
-        self._waiting = np.concatenate([self._waiting, audio])
+        audio, single = _check_signals(samples, self._config.channels)
+        if not single:
+            raise AudioError(f"a stream takes one signal, not a batch of {np.shape(samples)}")
+        self._waiting = np.concatenate([self._waiting, audio[0]], axis=1)
         size = self._frames * self._config.hop
-        ready = len(self._waiting) // size * size
+        ready = self._waiting.shape[1] // size * size
         packets: list[bytes] = []
         for start in range(0, ready, step := size * max(1, CHUNK // self._frames)):
-            piece = self._waiting[start : min(start + step, ready)]
-            packets += self._encode(piece)
-        self._waiting = self._waiting[ready:].copy()
+            packets += self._encode(self._waiting[:, start : min(start + step, ready)])
+        self._waiting = self._waiting[:, ready:].copy()
         return packets
 
     def drain(self) -> list[bytes]:
         """Fill the last packet up with zeros, return it if there is one, and reset."""
         size = self._frames * self._config.hop
-        missing = -len(self._waiting) % size
-        packets = self.write(np.zeros(missing, np.float32))
+        missing = -self._waiting.shape[1] % size
+        self._waiting = np.pad(self._waiting, ((0, 0), (0, missing)))
+        packets = self._encode(self._waiting) if self._waiting.size else []
         self.reset()
         return packets
 
     def _encode(self, samples: Samples) -> list[bytes]:
         codes, self._state = self._runtime.encode(
-            samples[None, None], self._state, self._stages, self._effort
+            np.ascontiguousarray(samples)[None], self._state, self._stages, self._effort
         )
         bits, n = self._config.quantizer.code_bits, self._frames
         return [pack(codes[0, :, i : i + n], bits) for i in range(0, codes.shape[2], n)]
@@ -192,16 +195,19 @@ class Decoder:
             FormatError: the bytes are no packet of this stream; the stream is unchanged.
         """
         if packet is None:
-            concealed: Samples = self._playback.conceal(self._frames)[0]
-            return concealed
+            return self._signal(self._playback.conceal(self._frames))
         stages = stages_of(packet, self._frames, self._quantizer.code_bits)
         if stages > self._quantizer.stages:
             raise FormatError(
                 f"a packet of {stages} stages; this model has {self._quantizer.stages}"
             )
         codes = unpack(packet, self._frames, stages, self._quantizer.code_bits)
-        audio: Samples = self._playback.play(codes[None])[0]
-        return audio
+        return self._signal(self._playback.play(codes[None]))
+
+    def _signal(self, audio: Samples) -> Samples:
+        """[1, channels, samples] -> [samples], or [channels, samples] of several channels."""
+        signal: Samples = audio[0, 0] if audio.shape[1] == 1 else audio[0]
+        return signal
 
 
 class Playback:
@@ -214,20 +220,21 @@ class Playback:
         self._gain = 1.0  # where concealment has faded to
 
     def play(self, codes: Codes) -> Samples:
-        """Codes [batch, stages, frames] -> audio [batch, frames * hop]."""
+        """Codes [batch, stages, frames] -> audio [batch, channels, frames * hop]."""
         self._last = codes[..., -1:]
         audio = self._step(codes)
         if self._gain < 1:
-            ramp = min(audio.shape[1], round(RECOVER * self._config.sample_rate))
-            audio[:, :ramp] *= np.linspace(self._gain, 1, ramp, dtype=np.float32)
+            ramp = min(audio.shape[2], round(RECOVER * self._config.sample_rate))
+            audio[..., :ramp] *= np.linspace(self._gain, 1, ramp, dtype=np.float32)
             self._gain = 1.0
         return audio
 
     def conceal(self, frames: int) -> Samples:
-        """Audio [batch, frames * hop] in place of lost frames; silence before the first frame."""
+        """Audio [batch, channels, frames * hop] in place of lost frames; silence before the
+        first."""
         samples = frames * self._config.hop
         if self._last is None:
-            return np.zeros((self._batch, samples), np.float32)
+            return np.zeros((self._batch, self._config.channels, samples), np.float32)
         audio = self._step(np.repeat(self._last, frames, axis=2))
         fade = np.arange(1, samples + 1, dtype=np.float32) / (FADE * self._config.sample_rate)
         gain = np.maximum(self._gain - fade, 0)
@@ -237,7 +244,7 @@ class Playback:
 
     def _step(self, codes: Codes) -> Samples:
         audio, self._state = self._runtime.decode(codes, self._state)
-        return np.clip(audio[:, 0], -1, 1)
+        return np.clip(audio, -1, 1)
 
 
 def check_effort(effort: int) -> int:
@@ -256,8 +263,19 @@ def _check_frames(frames: int, bits: int) -> int:
     return frames
 
 
-def _check_audio(samples: ArrayLike) -> Samples:
+def _check_signals(samples: ArrayLike, channels: int) -> tuple[Samples, bool]:
+    """One signal or a batch -> [batch, channels, samples], and whether it was one.
+
+    Raises:
+        AudioError: wrong shape or type, or values that are not finite.
+    """
     array: NDArray[np.generic] = np.asarray(samples)
+    shape = "" if channels == 1 else f"{channels}, "
+    usual = 1 if channels == 1 else 2  # dimensions of one signal
+    if array.ndim not in (usual, usual + 1) or (channels > 1 and array.shape[-2] != channels):
+        raise AudioError(
+            f"audio must be [{shape}samples] or [batch, {shape}samples], not {array.shape}"
+        )
     if not np.issubdtype(array.dtype, np.floating):
         raise AudioError(
             f"audio must be float in [-1, 1], not {array.dtype}; divide integers first"
@@ -265,4 +283,5 @@ def _check_audio(samples: ArrayLike) -> Samples:
     audio = array.astype(np.float32)
     if not np.isfinite(audio).all():
         raise AudioError("audio holds values that are not finite")
-    return audio
+    single = array.ndim == usual
+    return audio.reshape(1 if single else len(array), channels, array.shape[-1]), single

@@ -14,7 +14,7 @@ from audiodec.cli.decode import decode
 from audiodec.cli.encode import encode
 from audiodec.cli.info import info, models
 from audiodec.cli.roundtrip import demo, roundtrip
-from audiodec.cli.train import export, train
+from audiodec.cli.train import export, import_published, statistics, train
 from audiodec.errors import AudioDecError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 for command in (encode, decode, roundtrip, info, models, train, export, demo):
     app.command()(command)
+app.command()(statistics)
+app.command("import")(import_published)
 app.add_typer(bench, name="bench")
 
 

@@ -9,6 +9,8 @@ import typer
 
 from audiodec.cli.common import console
 from audiodec.errors import ConfigError, MissingExtraError
+from audiodec.files import write_whole
+from audiodec.pretrained import find_model
 
 NEED = "training"
 
@@ -20,7 +22,11 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if not given.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each process.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="Processes on each machine.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, help="Machines; start the command on each, e.g. with torchrun.")
+    ] = 1,
 ) -> None:
     """Train a model from a recipe, or go on with a run."""
     try:
@@ -34,11 +40,11 @@ def train(
     if (recipe is None) == (resume is None):
         raise ConfigError("give a recipe to start a run, or --resume RUN to go on with one")
     if resume is not None:
-        trainer = Trainer.resume(resume)
+        trainer = Trainer.resume(resume, devices, nodes)
     else:
         assert recipe is not None
         settings = load_recipe(recipe, overrides or [])
-        trainer = Trainer.start(settings, out or Path("runs") / settings.name)
+        trainer = Trainer.start(settings, out or Path("runs") / settings.name, devices, nodes)
     console.print(f"run folder {trainer.run}; watch it with: tensorboard --logdir {trainer.run}")
     trainer.fit()
 
@@ -57,4 +63,60 @@ def export(
     except ImportError:
         raise MissingExtraError(NEED, "train") from None
     info = export_model(trained_codec(run), model_id or out.name, out)
+    console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)
+
+
+def statistics(
+    recipe: Annotated[Path, typer.Argument(help="YAML file; its `init` names the autoencoder.")],
+    out: Annotated[Path, typer.Argument(help=".npy file to write.")],
+    frames: Annotated[int, typer.Option(min=1000, help="Frames looked at.")] = 100_000,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")
+    ] = None,
+) -> None:
+    """Mean and scale of an autoencoder's quantized latents, by which a vocoder normalises."""
+    try:
+        import numpy as np
+
+        from audiodec.codec.codec import Codec
+        from audiodec.training.init import initialise
+        from audiodec.training.recipe import load_recipe
+        from audiodec.training.statistics import measure_statistics
+    except ImportError:
+        raise MissingExtraError(NEED, "train") from None
+    settings = load_recipe(recipe, overrides or [])
+    codec = Codec(settings.codec).eval()
+    if settings.init is None or not initialise(codec, settings.init):
+        raise ConfigError(f"{recipe}: `init` must name a model with this recipe's encoder")
+    mean, scale = measure_statistics(codec, settings, frames)
+    with write_whole(str(out)) as file:
+        np.save(file, np.stack([mean.numpy(), scale.numpy()]))
+    console.print(f"{out}: mean and scale of {len(mean)} dimensions", markup=False)
+
+
+def import_published(
+    checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint, .pkl.")],
+    out: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Its YAML; config.yml beside it if not given.")
+    ] = None,
+    autoencoder: Annotated[
+        str | None, typer.Option(help="For a vocoder: the imported model of its autoencoder.")
+    ] = None,
+    model_id: Annotated[
+        str | None, typer.Option("--id", help="Its id; OUT's name if not given.")
+    ] = None,
+) -> None:
+    """Turn a published AudioDec checkpoint into a model folder, executing nothing in it."""
+    try:
+        import torch
+
+        from audiodec.export.onnx import export_model
+        from audiodec.published.checkpoint import import_checkpoint
+        from audiodec.runtime.torch import load_codec
+    except ImportError:
+        raise MissingExtraError("importing checkpoints", "train") from None
+    base = None if autoencoder is None else load_codec(find_model(autoencoder))
+    codec = import_checkpoint(checkpoint, config, base)
+    info = export_model(codec, model_id or out.name.lower()[:24], out, torch.float32)
     console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)

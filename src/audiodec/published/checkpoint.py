@@ -6,7 +6,6 @@ the generator's parameters beside it, and for vocoders `stats.npy` (mean; scale)
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from torch import Tensor, nn
 
 from audiodec.codec.codec import Codec
+from audiodec.codec.hifigan import HifiganDecoder
 from audiodec.codec.seanet import DILATIONS
 from audiodec.config import (
     CodecConfig,
@@ -111,7 +111,6 @@ def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Codec:
     if kind not in ("audiodec", "activate_audiodec") or projector != "conv1d":
         raise ConfigError(f"config.yml: codec {kind!r} with projector {projector!r} is not known")
     strides, shared = p["enc_strides"], {"kind": "seanet", "activated": kind != "audiodec"}
-    shared["weight_norm"] = bool(p.get("use_weight_norm", False))
     config = from_data(
         CodecConfig,
         {
@@ -157,7 +156,7 @@ def _vocoder(
         "kind": "hifigan", "channels": p["channels"], "kernel": p["kernel_size"],
         "strides": p["upsample_scales"], "kernels": p["resblock_kernel_sizes"],
         "dilations": p["resblock_dilations"][0], "groups": p["groups"],
-        "weight_norm": p["use_weight_norm"],
+        "weight_norm": False,  # folded here
     }  # fmt: skip
     if p["in_channels"] != base.quantizer.dim or settings["sampling_rate"] != base.sample_rate:
         raise ModelError(
@@ -168,25 +167,32 @@ def _vocoder(
     codec = Codec(config)
     codec.encoder.load_state_dict(autoencoder.encoder.state_dict())
     codec.quantizer.load_state_dict(autoencoder.quantizer.state_dict())
-    rest = dict(tensors)
-    names = {"mean": codec.decoder.mean, "scale": codec.decoder.scale}
-    if not names.keys() <= rest.keys():
-        rest |= dict(zip(names, read_statistics(statistics), strict=True))
-    for name, target in names.items():
-        _copy(target, rest.pop(name), name)  # type: ignore[arg-type]
     assert isinstance(config.decoder, HifiganDecoderConfig)
+    assert isinstance(codec.decoder, HifiganDecoder)
+    rest = dict(tensors)
+    if not {"mean", "scale"} <= rest.keys():
+        rest["mean"], rest["scale"] = read_statistics(statistics, base.quantizer.dim)
+    _copy(codec.decoder.mean, rest.pop("mean"), "mean")
+    _copy(codec.decoder.scale, rest.pop("scale"), "scale")
     fill(codec.decoder, vocoder_names(config.decoder), rest)
     _nothing_left(rest)
     return codec.eval()
 
 
-def read_statistics(path: Path) -> tuple[Tensor, Tensor]:
-    """Mean and scale of a vocoder's `stats.npy`. Raises ModelError."""
+def read_statistics(path: Path, dim: int) -> tuple[Tensor, Tensor]:
+    """Mean and scale from a vocoder's `stats.npy`.
+
+    Raises:
+        ModelError: unless the file holds [2, dim] finite numbers, scales above zero.
+    """
     try:
-        mean, scale = np.load(path, allow_pickle=False)
+        values = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a vocoder's statistics: {error}") from None
-    return torch.from_numpy(mean), torch.from_numpy(scale)
+        raise ModelError(f"{path}: cannot be read as statistics: {error}") from None
+    if values.shape != (2, dim) or not np.isfinite(values).all() or (values[1] <= 0).any():
+        raise ModelError(f"{path}: not a mean and a scale of {dim} dimensions")
+    mean, scale = torch.from_numpy(values.astype(np.float32))
+    return mean, scale
 
 
 def fill(module: nn.Module, names: list[str], tensors: Tensors) -> None:
@@ -267,13 +273,3 @@ def _copy(target: Tensor, source: Tensor, name: str) -> None:
         raise ModelError(f"{name}: shape {tuple(source.shape)}, expected {tuple(target.shape)}")
     with torch.no_grad():
         target.copy_(source.reshape(target.shape))
-
-
-def identity(codec: Codec) -> CodecConfig:
-    """The configuration to ship: weight norm is folded, so it says none."""
-    parts = {
-        name: dataclasses.replace(part, weight_norm=False)
-        for name in ("encoder", "decoder")
-        if hasattr(part := getattr(codec.config, name), "weight_norm")
-    }
-    return dataclasses.replace(codec.config, **parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 
 from audiodec.quantization.residual import ResidualQuantizer, nearest, search
 
-DEAD_BELOW = 0.02  # usage, relative to the mean of all codes, below which a code restarts
 RESTART_USAGE = 0.3  # usage a restarted code is credited with, so that it gets time to settle
 
 
@@ -33,14 +33,36 @@ class CodebookLearner(nn.Module):
 
     EMA codebooks: van den Oord et al., "Neural Discrete Representation Learning", 2017;
     k-means start, restart of dead codes and quantizer dropout: Zeghidour et al., 2021.
+
+    Args:
+        decay: of the running averages.
+        mean_decay: of the latents' running mean, which is taken off first; None: it stays as the
+            k-means start left it, and the gradient passes whole.
+        dead_below: usage, relative to the mean of all codes, below which a code restarts.
+        smoothing: Laplace smoothing of the usage.
+        commit_to_first: commit to the first stage alone, as the published training does: its
+            value sums all stages, its gradient is the first one's.
+        gather: joins the items of all processes, so that codebooks agree: [n, ...] -> [m, ...].
     """
 
     usage: Tensor
     total: Tensor
 
-    def __init__(self, quantizer: ResidualQuantizer, decay: float, mean_decay: float) -> None:
+    def __init__(
+        self,
+        quantizer: ResidualQuantizer,
+        *,
+        decay: float = 0.99,
+        mean_decay: float | None = 0.95,
+        dead_below: float = 0.02,
+        smoothing: float = 0.0,
+        commit_to_first: bool = False,
+        gather: Callable[[Tensor], Tensor] = Tensor.detach,
+    ) -> None:
         super().__init__()
         self.quantizer, self.decay, self.mean_decay = quantizer, decay, mean_decay
+        self.dead_below, self.smoothing = dead_below, smoothing
+        self.commit_to_first, self.gather = commit_to_first, gather
         self.register_buffer("usage", torch.ones(quantizer.codebooks.shape[:2]))
         self.register_buffer("total", torch.zeros_like(quantizer.codebooks))
 
@@ -51,7 +73,8 @@ class CodebookLearner(nn.Module):
         Args:
             latents: [n, dim], n at least the codebook size.
         """
-        self.quantizer.mean.copy_(latents.mean(0))
+        if self.mean_decay is not None:
+            self.quantizer.mean.copy_(latents.mean(0))
         x = latents - self.quantizer.mean
         for i, codebook in enumerate(self.quantizer.codebooks):
             usage = kmeans(x, codebook, generator, iterations)
@@ -74,39 +97,55 @@ class CodebookLearner(nn.Module):
         """
         batch, dim, frames = latents.shape
         z = latents.transpose(1, 2).reshape(-1, dim).float()
-        if self.training:
+        if self.training and self.mean_decay is not None:
             # The gradient of the mean is taken off and the running mean follows quickly, so the
             # encoder cannot drift away from its codebooks as a whole.
-            mean = z.mean(0)
-            self.quantizer.mean.lerp_(mean.detach(), 1 - self.mean_decay)
-            z = z - (mean - mean.detach())
+            self.quantizer.mean.lerp_(self.gather(z).mean(0), 1 - self.mean_decay)
+            if z.requires_grad:
+                z.register_hook(  # type: ignore[no-untyped-call]
+                    lambda g: g - self.gather(g).mean(0)
+                )
         z = z - self.quantizer.mean
         x = z.detach()
         codes, residuals = search(x, self.quantizer.codebooks)
+        parts = [b.index_select(0, c) for b, c in zip(self.quantizer.codebooks, codes, strict=True)]
         if self.training:
-            self._update(codes, residuals, generator)
+            self._update(codes, x, generator)
         kept = (torch.arange(len(codes))[:, None] < stages).float()  # [stages, batch]
         kept = kept[:, :, None].expand(-1, -1, frames).reshape(len(codes), -1, 1)
-        parts = [b.index_select(0, c) for b, c in zip(self.quantizer.codebooks, codes, strict=True)]
         q = (torch.stack(parts) * kept).sum(0)
-        commitment = (z - q).square().mean()
+        if self.commit_to_first:
+            later = [(r - p).square().mean() for r, p in zip(residuals, parts, strict=True)][1:]
+            commitment = (z - parts[0]).square().mean() + sum(later)
+        else:
+            commitment = (z - q).square().mean()
         straight = (z + (q - x)).view(batch, frames, dim).transpose(1, 2)
         return Quantized(straight, commitment, perplexity(codes, self.usage.shape[1]))
 
     @torch.no_grad()
-    def _update(self, codes: Tensor, residuals: Tensor, generator: torch.Generator) -> None:
-        for i, (index, x) in enumerate(zip(codes, residuals, strict=True)):
-            scale = self.usage.shape[1] / len(x)
-            usage = torch.bincount(index, minlength=self.usage.shape[1]).float() * scale
-            total = torch.zeros_like(self.total[i]).index_add_(0, index, x) * scale
+    def _update(self, codes: Tensor, x: Tensor, generator: torch.Generator) -> None:
+        """One step of the running averages, from the items of all processes."""
+        codes, x = self.gather(codes.t()).t(), self.gather(x)
+        size = self.usage.shape[1]
+        scale = size / len(x)
+        for i, index in enumerate(codes):
+            entered = x
+            x = x - self.quantizer.codebooks[i].index_select(0, index)
+            usage = torch.bincount(index, minlength=size).float() * scale
+            total = torch.zeros_like(self.total[i]).index_add_(0, index, entered) * scale
             self.usage[i].lerp_(usage, 1 - self.decay)
             self.total[i].lerp_(total, 1 - self.decay)
-            dead = self.usage[i] < DEAD_BELOW
+            dead = self.usage[i] < self.dead_below
             if dead.any():
                 pick = torch.randint(len(x), (int(dead.sum()),), generator=generator)
                 self.usage[i][dead] = RESTART_USAGE
-                self.total[i][dead] = x[pick] * RESTART_USAGE
-            self.quantizer.codebooks[i] = self.total[i] / self.usage[i][:, None]
+                self.total[i][dead] = entered[pick] * RESTART_USAGE
+            count = self.usage[i]
+            if self.smoothing:
+                count = (
+                    (count + self.smoothing) * count.sum() / (count.sum() + size * self.smoothing)
+                )
+            self.quantizer.codebooks[i] = self.total[i] / count[:, None].clamp_min(1e-8)
 
 
 def kmeans(x: Tensor, codebook: Tensor, generator: torch.Generator, iterations: int) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 
 from audiodec.codec.codec import Codec
 from audiodec.errors import ModelError
+from audiodec.layers import fold_weight_norm
+from audiodec.training.init import with_weight_norm
 from audiodec.training.recipe import load_recipe
 
 LAST = "last.ckpt"
@@ -42,9 +44,10 @@ def trained_codec(run: Path) -> Codec:
         ModelError: no checkpoint, damaged, or the codebooks have not started yet.
     """
     codec = Codec(load_recipe(run / "recipe.yaml").codec)
-    stage = load(run)["stage"]
-    if not stage["started"]:
+    state = load(run)
+    if not state["started"]:
         raise ModelError(f"{run}: the codebooks have not started yet; train on, then export")
-    parts = {k.removeprefix("codec."): v for k, v in stage.items() if k.startswith("codec.")}
-    codec.load_state_dict(parts)
+    with_weight_norm(codec)
+    codec.load_state_dict(state["codec"])
+    fold_weight_norm(codec)
     return codec.eval()

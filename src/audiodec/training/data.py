@@ -1,7 +1,8 @@
-"""Random crops of speech from folders of recordings, as a pure function of (seed, step)."""
+"""Random crops of speech from folders of recordings, as a pure function of (seed, step, item)."""
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from audiodec.errors import AudioError, ConfigError
+from audiodec.training.noise import Pollution
 from audiodec.training.recipe import Data, Source
 
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga"}
@@ -28,11 +30,12 @@ Samples = NDArray[np.float32]
 
 @dataclass
 class Clip:
-    """One recording: where it is, its rate in Hz and its length in samples."""
+    """One recording: where it is, its rate in Hz, its length in samples, its noisy version."""
 
     path: Path
     rate: int
     length: int
+    noisy: Path | None = None
 
 
 @dataclass
@@ -40,37 +43,62 @@ class Batch:
     """Training input.
 
     Attributes:
-        audio: [batch, samples], float32 in [-1, 1].
+        input: what the encoder hears, [batch, channels, samples], float32 in [-1, 1].
+        target: what the decoder should say; the same unless a recipe denoises.
         bandwidth: Hz up to which each item holds real content, [batch].
     """
 
-    audio: Tensor
+    input: Tensor
+    target: Tensor
     bandwidth: Tensor
 
 
-def find_clips(source: Source, shortest: float) -> list[Clip]:
-    """Recordings of a source that hold at least `shortest` seconds.
+def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]:
+    """Recordings of a source that hold at least `shortest` seconds and `channels` channels.
 
     Raises:
-        ConfigError: the folder is missing or holds none.
+        ConfigError: the folder or manifest is missing or holds none.
+        AudioError: a recording cannot be read.
     """
-    folder = Path(source.path)
-    if not folder.is_dir():
-        raise ConfigError(f"source folder {folder} does not exist")
+    path = Path(source.path)
+    found: list[tuple[Path, Path | None]]
+    if path.is_dir():
+        found = [(p, None) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    elif path.suffix == ".csv" and path.is_file():
+        found = _manifest(path)
+    else:
+        raise ConfigError(f"source {path} is neither a folder nor a manifest (.csv)")
     held_out = re.compile(source.exclude) if source.exclude else None
     clips = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or (held_out and held_out.search(path.name)):
+    for clip, noisy in found:
+        if held_out and held_out.search(clip.name):
             continue
         try:
-            info = soundfile.info(path)
+            info = soundfile.info(clip)
         except soundfile.SoundFileError as error:
-            raise AudioError(f"{path} cannot be read: {error}; remove it or repair it") from None
-        if info.duration >= shortest:
-            clips.append(Clip(path, info.samplerate, info.frames))
+            raise AudioError(f"{clip} cannot be read: {error}; remove it or repair it") from None
+        if info.duration >= shortest and info.channels >= channels:
+            clips.append(Clip(clip, info.samplerate, info.frames, noisy))
     if not clips:
-        raise ConfigError(f"source folder {folder} has no recording of {shortest:g} s or more")
+        raise ConfigError(
+            f"source {path} has no recording of {shortest:g} s or more"
+            + (f" with {channels} channels" if channels > 1 else "")
+        )
     return clips
+
+
+def _manifest(path: Path) -> list[tuple[Path, Path | None]]:
+    """(recording, its noisy version) of the training split."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"path", "split"} <= rows[0].keys():
+        raise ConfigError(f"{path} is no manifest: it lacks the columns path and split")
+    base = path.parent
+    return [
+        (base / row["path"], base / row["noisy"] if row.get("noisy") else None)
+        for row in rows
+        if row["split"] == "train"
+    ]
 
 
 class Crops(Dataset[Batch]):
@@ -81,32 +109,50 @@ class Crops(Dataset[Batch]):
         sample_rate: Hz of the crops; sources are resampled.
         hop: crops are whole frames of this many samples.
         seed: of the run.
+        channels: of the crops; with one, a random channel of each recording.
+        share: (which, of how many) processes: each makes its own items of the global batch.
     """
 
-    def __init__(self, data: Data, sample_rate: int, hop: int, seed: int) -> None:
-        self.data, self.rate, self.seed = data, sample_rate, seed
+    def __init__(
+        self,
+        data: Data,
+        sample_rate: int,
+        hop: int,
+        seed: int,
+        channels: int = 1,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.data, self.rate, self.seed, self.channels = data, sample_rate, seed, channels
+        self.share = share
         self.samples = max(1, round(data.crop * sample_rate / hop)) * hop
         reach = 1.1 * max(data.speed) * self.samples / sample_rate
-        self.clips = [find_clips(source, reach) for source in data.sources]
+        self.clips = [find_clips(source, reach, channels) for source in data.sources]
         weights = np.array([source.weight for source in data.sources])
         self.source_share = weights / weights.sum()
         self.clip_share = []
         for clips in self.clips:
             seconds = np.array([clip.length / clip.rate for clip in clips])
             self.clip_share.append(seconds / seconds.sum())
+        self.pollution = Pollution.of(data, sample_rate)
 
     @property
     def seconds(self) -> float:
-        """Audio in one batch."""
-        return self.data.batch * self.samples / self.rate
+        """Audio in one step of all processes."""
+        return self.data.batch * self.share[1] * self.samples / self.rate
 
     def __getitem__(self, step: int) -> Batch:
-        random = np.random.default_rng([self.seed, step])
-        items = [self._crop(random) for _ in range(self.data.batch)]
-        audio = torch.from_numpy(np.stack([samples for samples, _ in items]))
-        return Batch(audio, torch.tensor([bandwidth for _, bandwidth in items]))
+        rank, _ = self.share
+        first = rank * self.data.batch
+        return self.items(step, range(first, first + self.data.batch))
 
-    def _crop(self, random: np.random.Generator) -> tuple[Samples, float]:
+    def items(self, step: int, numbers: range) -> Batch:
+        """Items of the global batch of a step."""
+        made = [self._crop(np.random.default_rng([self.seed, step, n])) for n in numbers]
+        heard, said = (torch.from_numpy(np.stack([m[i] for m in made])) for i in (0, 1))
+        return Batch(heard, said, torch.tensor([m[2] for m in made]))
+
+    def _crop(self, random: np.random.Generator) -> tuple[Samples, Samples, float]:
+        """Input and target [channels, samples], and the bandwidth in Hz."""
         index = int(random.choice(len(self.clips), p=self.source_share))
         clips, source = self.clips[index], self.data.sources[index]
         for _ in range(TRIES):
@@ -114,33 +160,47 @@ class Crops(Dataset[Batch]):
             speed = 1.0
             if random.random() < self.data.speed_probability:
                 speed = float(np.exp(random.uniform(*np.log(self.data.speed))))
-            samples = self._read(clip, speed, random)
-            loud = np.sqrt(np.mean(samples**2)) >= QUIETEST
-            if loud and np.mean(np.abs(samples) >= 0.999) <= CLIPPED_SHARE:
+            target, heard = self._read(clip, speed, random)
+            loud = np.sqrt(np.mean(target**2)) >= QUIETEST
+            if loud and np.mean(np.abs(target) >= 0.999) <= CLIPPED_SHARE:
                 bandwidth = self._bandwidth(source, clip, speed)
                 if random.random() < self.data.lowpass_probability:
                     cutoff = float(np.exp(random.uniform(*np.log(self.data.lowpass))))
-                    samples = lowpass(samples, min(cutoff, bandwidth), self.rate)
+                    cutoff = min(cutoff, bandwidth)
+                    target, heard = (lowpass(x, cutoff, self.rate) for x in (target, heard))
                     bandwidth = self.rate / 2  # now it is known what lies above: nothing
+                if self.pollution is not None:
+                    heard = self.pollution(heard, random)
                 gain = 10 ** (random.uniform(*self.data.gain) / 20)
-                samples *= min(gain, 0.99 / np.abs(samples).max())
-                return samples, bandwidth
+                gain = min(gain, 0.99 / max(np.abs(target).max(), np.abs(heard).max()))
+                return heard * np.float32(gain), target * np.float32(gain), bandwidth
         raise AudioError(f"{source.path}: {TRIES} crops in a row were silent or clipped")
 
-    def _read(self, clip: Clip, speed: float, random: np.random.Generator) -> Samples:
-        """A crop, played `speed` times as fast: pitch and formants move together."""
+    def _read(
+        self, clip: Clip, speed: float, random: np.random.Generator
+    ) -> tuple[Samples, Samples]:
+        """A crop and its noisy version (or itself), played `speed` times as fast: pitch and
+        formants move together."""
         ratio = speed * clip.rate / self.rate
         length = int(np.ceil(self.samples * ratio)) + 64
         start = int(random.integers(clip.length - length + 1))
-        with soundfile.SoundFile(clip.path) as file:
-            file.seek(start)
-            samples = file.read(length, dtype="float32", always_2d=True)
-        mono = samples[:, int(random.integers(samples.shape[1]))]
-        if ratio != 1:
-            mono = soxr.resample(mono, clip.rate * speed, self.rate, quality="MQ")
-        out = np.zeros(self.samples, np.float32)
-        out[: len(mono)] = mono[: self.samples]
-        return out
+        pick = random.random()
+        crops = []
+        for path in (clip.path, clip.noisy):
+            if path is None:
+                continue
+            with soundfile.SoundFile(path) as file:
+                file.seek(start)
+                samples = file.read(length, dtype="float32", always_2d=True).T
+            if self.channels == 1:
+                samples = samples[[int(pick * len(samples))]]
+            samples = samples[: self.channels]
+            if ratio != 1:
+                samples = soxr.resample(samples.T, clip.rate * speed, self.rate, quality="MQ").T
+            out = np.zeros((self.channels, self.samples), np.float32)
+            out[:, : samples.shape[1]] = samples[:, : self.samples]
+            crops.append(out)
+        return crops[0], crops[-1]
 
     def _bandwidth(self, source: Source, clip: Clip, speed: float) -> float:
         nyquist = self.rate / 2
@@ -149,7 +209,8 @@ class Crops(Dataset[Batch]):
 
 
 def lowpass(samples: Samples, cutoff: float, rate: int) -> Samples:
-    """Remove what lies above `cutoff` Hz, with a fade over a twentieth of it."""
-    frequency = np.fft.rfftfreq(len(samples), 1 / rate)
+    """Remove what lies above `cutoff` Hz, with a fade over a twentieth of it; [..., samples]."""
+    length = samples.shape[-1]
+    frequency = np.fft.rfftfreq(length, 1 / rate)
     gain = np.clip((1.05 * cutoff - frequency) / (0.05 * cutoff), 0, 1)
-    return np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)).astype(np.float32)
+    return np.fft.irfft(np.fft.rfft(samples) * gain, length).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch.utils.tensorboard import SummaryWriter
 
 from audiodec.evaluation.picture import compare
+from audiodec.training.parallel import world
 from audiodec.training.recipe import Recipe
 from audiodec.training.validation import Report
 
@@ -19,16 +21,16 @@ PRINT_EVERY = 500  # steps between lines that stay, for logs without a terminal
 
 
 class Monitor:
-    """Shows and records a run. Values between two points are averaged.
+    """Shows and records a run, on its first process. Values between two points are averaged.
 
     Args:
-        seconds: of audio in one step, for the throughput.
         step: where the run goes on.
     """
 
-    def __init__(self, run: Path, recipe: Recipe, seconds: float, step: int) -> None:
-        self.recipe, self.seconds = recipe, seconds
-        self.writer = SummaryWriter(str(run), purge_step=step)
+    def __init__(self, run: Path, recipe: Recipe, step: int) -> None:
+        self.recipe, self.silent = recipe, world()[0] != 0
+        self.seconds = 0.0  # of audio in one step
+        self.writer = None if self.silent else SummaryWriter(str(run), purge_step=step)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -36,11 +38,12 @@ class Monitor:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[speed]:.1f} s of audio/s  {task.fields[text]}"),
+            disable=self.silent,
         )
         self.task = self.progress.add_task(
             recipe.name, total=recipe.steps, completed=step, speed=0.0, text=""
         )
-        self.first_step = step
+        self.point = (time.monotonic(), step)  # of the last throughput
         self.sums: dict[str, float] = {}
         self.perplexity = np.zeros(0)
         self.count = 0
@@ -57,11 +60,19 @@ class Monitor:
         trace: TracebackType | None,
     ) -> None:
         self.progress.stop()
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
 
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""
-        self.progress.console.print(line, highlight=False)
+        if not self.silent:
+            self.progress.console.print(line, highlight=False)
+
+    def enter_stage(self, name: str, seconds: float) -> None:
+        """A stage begins or goes on, with that much audio in one step."""
+        self.seconds = seconds
+        self.perplexity = np.zeros(0)
+        self.say(f"stage {name}")
 
     def log(self, step: int, values: dict[str, float], perplexity: list[float]) -> None:
         """Record one step."""
@@ -72,7 +83,7 @@ class Monitor:
             new = np.array(perplexity)
             old = self.perplexity if len(self.perplexity) else new
             self.perplexity = 0.95 * old + 0.05 * new
-        if step % EVERY and step != self.recipe.steps:
+        if self.writer is None or (step % EVERY and step != self.recipe.steps):
             return
         means = {name: total / self.count for name, total in self.sums.items()}
         for name, mean in means.items():
@@ -80,12 +91,13 @@ class Monitor:
         for stage, value in enumerate(self.perplexity):
             self.writer.add_scalar(f"perplexity/stage {stage + 1}", value, step)
         self._watch_codebooks()
-        elapsed = self.progress.tasks[0].elapsed or 1e-9
-        speed = (step - self.first_step) * self.seconds / elapsed
+        now, (before, since) = time.monotonic(), self.point
+        speed = (step - since) * self.seconds / max(now - before, 1e-9)
+        self.point = (now, step)
         self.writer.add_scalar("train/seconds of audio per second", speed, step)
         text = f"loss {means['loss/total']:.3f}"
         self.progress.update(self.task, completed=step, speed=speed, text=text)
-        if step % PRINT_EVERY == 0:
+        if step % PRINT_EVERY == 0 or step == self.recipe.steps:
             listed = " ".join(f"{p:.0f}" for p in self.perplexity)
             self.say(f"step {step}: {text}, {speed:.1f} s of audio/s, perplexity {listed or '-'}")
         self.sums, self.count = {}, 0
@@ -101,13 +113,13 @@ class Monitor:
             self.say(
                 f"[bold red]WARNING: codebook {stage} is collapsing: it uses about "
                 f"{self.perplexity[stage - 1]:.0f} of {size} codes. Stop, lower "
-                f"optimizer.encoder_scale or the learning rate, and start again."
+                "the stage's optimizer.encoder_scale or learning_rate, and start again."
             )
         self.collapsed = low
 
     def validation(self, step: int, report: Report) -> None:
         """Record scores, and the shown clips as audio and spectrograms."""
-        if not report.shown:
+        if self.writer is None or not report.shown:
             return
         rate = self.recipe.codec.sample_rate
         for name, value in report.scores.items():

@@ -1,4 +1,8 @@
-"""A training recipe: one YAML file, typed; any value can be changed as key=value."""
+"""A training recipe: one YAML file, typed; any value can be changed as key=value.
+
+The paper's paradigm is data: a recipe is a list of stages, each of which says what learns, from
+which losses, and against which adversary.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 @config
 class Source:
-    """A folder of recordings, searched recursively for any format libsndfile reads."""
+    """A folder of recordings, searched recursively for any format libsndfile reads, or a
+    manifest (.csv) that `audiodec prepare` made, of which the split `train` is taken."""
 
     path: str
     bandwidth: PositiveFloat = 24000  # Hz up to which it holds real content; losses stop there
@@ -32,7 +37,7 @@ class Data:
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     crop: PositiveFloat = 0.4  # seconds
-    batch: Positive = 12  # crops per step
+    batch: Positive = 12  # crops per step and process
     gain: tuple[float, float] = (-12, 6)  # dB, uniform; never into clipping
     speed: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)  # pitch and formants move together
     speed_probability: Fraction = 0.5
@@ -40,33 +45,102 @@ class Data:
     # cutoff in Hz, and are believed up to the top.
     lowpass: tuple[PositiveFloat, PositiveFloat] = (3400, 20000)
     lowpass_probability: Fraction = 0.15
+    # Denoising: noise and rooms at the input, the clean crop as the target. (A manifest of
+    # noisy-clean pairs needs neither.)
+    noise: tuple[str, ...] = ()  # folders of noise, mixed into every crop
+    snr: tuple[float, float] = (0, 15)  # dB, uniform
+    rooms: str | None = None  # folder of room responses, made by `audiodec prepare rooms`
+    room_probability: Fraction = 0.5
     workers: Annotated[int, Field(ge=0)] = 0  # loader processes; 0 loads in the training process
 
 
 @config
 class Optimizer:
-    """AdamW, warm-up, constant, then linear decay to zero at the last step."""
+    """AdamW; without weight decay it is Adam. Warm-up, then constant, falling or halving."""
 
     learning_rate: PositiveFloat = 1.5e-3
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup: Annotated[int, Field(ge=0)] = 100  # steps
-    decay_from: Fraction = 0.0  # fraction of the run after which the rate falls
+    decay_from: Fraction = 0.0  # fraction of the stage from which the rate falls to zero; 1: never
+    halve_every: Positive | None = None  # steps
     encoder_scale: Fraction = 1.0  # encoder's rate, relative, once the codebooks have started
-    max_norm: PositiveFloat = 2.0  # gradients are clipped here, and at twice their running norm
+    # Gradients are clipped here, and at twice their running norm; None: never.
+    max_norm: PositiveFloat | None = 2.0
 
 
 @config
 class Quantization:
-    """How and when the codebooks join."""
+    """How the codebooks learn, and when they join."""
 
-    start: Fraction = 0.25  # fraction of the run trained with noise in place of the quantizer
+    start: Fraction = 0.25  # fraction of the stage trained with noise in place of the quantizer
     rate_limit: PositiveFloat = 90  # bits a frame; Gaussian rate of the latents before the start
     start_latents: Positive = 36000  # frames the k-means start sees
     decay: Fraction = 0.99  # of the codebooks' running averages
-    mean_decay: Fraction = 0.95  # of the latents' running mean
+    smoothing: Annotated[float, Field(ge=0)] = 0.0  # Laplace, of the usage
+    dead_below: Fraction = 0.02  # usage, relative to the mean, below which a code restarts
+    centred: bool = True  # take the latents' running mean off first, and its gradient away
+    mean_decay: Fraction = 0.95  # of that mean
+    # What the latents are drawn to: all kept stages, or (published) the first stage alone.
+    commitment: Literal["all", "first"] = "all"
     dropout: Fraction = 0.5  # share of items that keep a random number of stages
     collapse_below: Fraction = 0.05  # perplexity / codebook size that raises the alarm
+
+
+@config
+class Adversary:
+    """Discriminators and their optimiser; terms are explained in `training/discriminators.py`."""
+
+    kinds: Annotated[
+        tuple[Literal["multi_scale", "multi_period", "multi_resolution"], ...], Field(min_length=1)
+    ]
+    width: Fraction = 1.0  # of the published channel counts
+    optimizer: Optimizer = Optimizer(
+        learning_rate=2e-4, betas=(0.5, 0.9), weight_decay=0, warmup=0, decay_from=1,
+        halve_every=200_000, max_norm=None,
+    )  # fmt: skip
+
+
+Part = Literal["encoder", "quantizer", "decoder"]
+PARTS: tuple[Part, ...] = ("encoder", "quantizer", "decoder")
+LossName = Literal[
+    "mel", "complex", "magnitude", "log_mel", "stft", "shape", "commitment", "rate",
+    "adversarial", "feature_matching",
+]  # fmt: skip
+
+
+@config
+class Stage:
+    """One part of the training: what learns, for how long, and from what."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "metric"
+    steps: Positive = 20_000
+    trainable: Annotated[tuple[Part, ...], Field(min_length=1)] = PARTS
+    # Weight of each loss; what is not named does not count.
+    losses: dict[LossName, float] = Field(
+        default_factory=lambda: dict(DEFAULT_LOSSES), validate_default=True
+    )
+    adversary: Adversary | None = None
+    optimizer: Optimizer = Optimizer()
+    crop: PositiveFloat | None = None  # seconds; the recipe's `data.crop` if not given
+    batch: Positive | None = None  # likewise
+    # Hz: only sources that reach so high are drawn from. Band-limited speech must never stand
+    # before a discriminator as if it were real full-band speech.
+    min_bandwidth: Annotated[float, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        adversarial = {"adversarial", "feature_matching"} & self.losses.keys()
+        if adversarial and self.adversary is None:
+            raise ValueError(f"stage {self.name}: {', '.join(adversarial)} needs an adversary")
+        if self.adversary is not None and not adversarial:
+            raise ValueError(f"stage {self.name}: an adversary needs the loss `adversarial`")
+        if "quantizer" in self.trainable and "encoder" not in self.trainable:
+            raise ValueError(f"stage {self.name}: the quantizer learns only with its encoder")
+
+
+DEFAULT_LOSSES: dict[LossName, float] = {
+    "mel": 1.0, "complex": 2.0, "magnitude": 2.0, "commitment": 0.1, "rate": 0.01
+}  # fmt: skip
 
 
 @config
@@ -79,17 +153,6 @@ class Validation:
     every: PositiveFloat = 5  # minutes
 
 
-@config
-class LossWeights:
-    """What each loss counts; the terms are explained in `training/losses.py` and `stage.py`."""
-
-    mel: float = 1.0
-    complex: float = 2.0
-    magnitude: float = 2.0
-    commitment: float = 0.1
-    rate: float = 0.01
-
-
 Precision = Literal["bf16-mixed", "32-true"]
 
 
@@ -99,21 +162,35 @@ class Recipe:
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     data: Data
-    steps: Positive
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Stage(),)
     codec: CodecConfig = CodecConfig()
-    init: str | None = None  # model to start from (name or folder), codebooks included
-    optimizer: Optimizer = Optimizer()
+    # Model (name or folder) to start from: every part of the same configuration, the quantizer
+    # only together with the encoder.
+    init: str | None = None
     quantization: Quantization = Quantization()
+    # For vocoders: what `audiodec statistics` wrote (.npy); measured at the start if not given.
+    statistics: str | None = None
     validation: Validation = Validation()
-    losses: LossWeights = LossWeights()
-    resolutions: Positive = 2  # random STFT windows per step
+    resolutions: Positive = 2  # random STFT windows per step, for mel, complex and magnitude
     precision: Precision = "bf16-mixed"
     checkpoint_every: PositiveFloat = 3  # minutes
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two stages share a name: {', '.join(names)}")
+
+    @property
+    def steps(self) -> int:
+        """Of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply `key=value` overrides; dots go into groups, values are YAML.
+    """Read a recipe and apply `key=value` overrides; dots go into groups and lists.
+
+    E.g. `data.batch=8 stages.0.steps=500 'codec.decoder={kind: seanet}'`: values are YAML.
 
     Raises:
         ConfigError: unreadable file, unknown key, or a value that does not fit.
@@ -137,15 +214,38 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
+    key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"{override!r} is not key=value, e.g. optimizer.learning_rate=1e-3")
-    *groups, last = key.split(".")
-    for group in groups:
-        data = data.setdefault(group, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"{key}: {group} is not a group of settings")
+        raise ConfigError(f"{override!r} is not key=value, e.g. data.batch=8")
     try:
-        data[last] = yaml.safe_load(value)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"{key}: {value!r} is not a YAML value") from None
+        raise ConfigError(f"{key}: {text!r} is not a YAML value") from None
+    place: Any = data
+    *groups, last = key.split(".")
+    if groups[:1] == ["stages"]:
+        place.setdefault("stages", [{}])
+    for group in groups:
+        place = _enter(place, group, key)
+    if isinstance(place, list):
+        place[_index(place, last, key)] = value
+    else:
+        place[last] = value
+
+
+def _enter(place: Any, group: str, key: str) -> Any:
+    """The group or list element called `group`, made when a table lacks it."""
+    inner = (
+        place[_index(place, group, key)]
+        if isinstance(place, list)
+        else (place.setdefault(group, {}))
+    )
+    if not isinstance(inner, dict | list):
+        raise ConfigError(f"{key}: {group} is not a group of settings")
+    return inner
+
+
+def _index(place: list[Any], text: str, key: str) -> int:
+    if not text.isdigit() or int(text) >= len(place):
+        raise ConfigError(f"{key}: {text} is not an element of a list of {len(place)}")
+    return int(text)

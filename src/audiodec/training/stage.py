@@ -1,8 +1,10 @@
-"""Stage 1, metric losses: what one training step computes."""
+"""What one step of a stage computes: the codec's output and its losses by name."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -11,71 +13,111 @@ from audiodec.codec.codec import Codec
 from audiodec.quantization.learning import CodebookLearner
 from audiodec.training.data import Batch
 from audiodec.training.losses import MEL_BANDS, SpectralLoss
-from audiodec.training.recipe import Recipe
+from audiodec.training.parallel import gathered, global_batch, own_share
+from audiodec.training.published_losses import LogMelLoss, StftLoss, shape_loss
+from audiodec.training.recipe import Quantization, Recipe, Stage
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+SPECTRAL = {"mel", "complex", "magnitude"}  # computed together, at random resolutions
 
 
-class MetricStage(nn.Module):
-    """Encoder, codebooks and decoder learn together from metric losses.
+def codebook_learner(codec: Codec, q: Quantization) -> CodebookLearner:
+    """The learner that a recipe asks for."""
+    return CodebookLearner(
+        codec.quantizer,
+        decay=q.decay,
+        mean_decay=q.mean_decay if q.centred else None,
+        dead_below=q.dead_below,
+        smoothing=q.smoothing,
+        commit_to_first=q.commitment == "first",
+        gather=gathered,
+    )
+
+
+class TrainingStage(nn.Module):
+    """The codec under the losses of one stage; parts that do not learn stay in eval mode.
 
     Before the codebooks start, latents pass with unit Gaussian noise and a limit on their
     Gaussian rate, so that they arrive scaled for a distortion of about one.
+
+    Args:
+        codec, learner: shared by the stages of a run.
+        started: whether the codebooks have started.
     """
 
-    started: Tensor
-
-    def __init__(self, codec: Codec, recipe: Recipe) -> None:
+    def __init__(
+        self, codec: Codec, learner: CodebookLearner, recipe: Recipe, stage: Stage, started: bool
+    ) -> None:
         super().__init__()
-        self.codec, self.recipe = codec, recipe
-        q = recipe.quantization
-        self.learner = CodebookLearner(codec.quantizer, q.decay, q.mean_decay)
+        self.codec, self.learner, self.recipe, self.stage = codec, learner, recipe, stage
+        self.started = started
         rate = codec.config.sample_rate
-        self.spectral = nn.ModuleDict({str(w): SpectralLoss(w, rate) for w in MEL_BANDS})
-        self.register_buffer("started", torch.tensor(False))  # the codebooks
+        if SPECTRAL & stage.losses.keys():
+            self.spectral = nn.ModuleDict({str(w): SpectralLoss(w, rate) for w in MEL_BANDS})
+        self.log_mel, self.stft = LogMelLoss(rate), StftLoss()
+        for name in ("encoder", "decoder"):
+            part = getattr(codec, name)
+            part.requires_grad_(name in stage.trainable)
 
-    def forward(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Losses by name, unweighted, and the perplexity per stage (empty before the start)."""
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.codec.encoder.train(mode and "encoder" in self.stage.trainable)
+        self.codec.decoder.train(mode and "decoder" in self.stage.trainable)
+        self.learner.train(mode and "quantizer" in self.stage.trainable)
+        return self
+
+    def forward(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """One training step's forward half.
+
+        Args:
+            step: of the whole run; with the recipe's seed it decides what is random.
+
+        Returns:
+            output [batch, channels, samples], unweighted losses by name, perplexity per stage of
+            the quantizer (empty before the codebooks start).
+        """
         random = torch.Generator().manual_seed((self.recipe.seed << 32) + step)
-        latents = self.codec.encoder(batch.audio[:, None]).float()
+        latents = self.codec.encoder(batch.input).float()
         with torch.autocast(latents.device.type, enabled=False):
             losses, quantized, perplexity = self._quantize(latents, random)
-        output = self.codec.decoder(quantized)[:, 0].float()
+        output = self.codec.decoder(quantized).float()
         with torch.autocast(latents.device.type, enabled=False):
-            pick = torch.randperm(len(MEL_BANDS), generator=random)[: self.recipe.resolutions]
-            for window in (list(MEL_BANDS)[int(i)] for i in pick):
-                parts = self.spectral[str(window)](output, batch.audio, batch.bandwidth)
-                for name, value in parts.items():
-                    losses[name] = losses.get(name, 0) + value
-        return losses, perplexity
+            losses |= self._distances(output, batch, random)
+        return output, losses, perplexity
 
     def _quantize(
         self, latents: Tensor, random: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        q, batch = self.recipe.quantization, global_batch(len(latents))
         if not self.started:
-            over = (gaussian_rate(latents) - self.recipe.quantization.rate_limit).relu()
-            noise = torch.randn(latents.shape, generator=random)
-            return {"rate": over}, latents + noise, torch.empty(0)
-        stages, batch = len(self.codec.quantizer.codebooks), len(latents)
-        drop = torch.rand(batch, generator=random) < self.recipe.quantization.dropout
-        kept = torch.randint(1, stages, (batch,), generator=random)
-        quantized = self.learner(latents, torch.where(drop, kept, stages), random)
-        return (
-            {"commitment": quantized.commitment},
-            quantized.latents,
-            quantized.perplexity,
-        )
+            over = (gaussian_rate(latents) - q.rate_limit).relu()
+            noise = torch.randn((batch, *latents.shape[1:]), generator=random)
+            return {"rate": over}, latents + own_share(noise), torch.empty(0)
+        stages = len(self.codec.quantizer.codebooks)
+        drop = torch.rand(batch, generator=random) < q.dropout
+        kept = torch.randint(1, max(2, stages), (batch,), generator=random)
+        kept = own_share(torch.where(drop, kept, stages))
+        quantized = self.learner(latents, kept, random)
+        return {"commitment": quantized.commitment}, quantized.latents, quantized.perplexity
 
-    def load_codec(self, codec: Codec) -> None:
-        """Start from a trained codec of the same configuration, its codebooks included."""
-        self.codec.load_state_dict(codec.state_dict())
-        self.learner.go_on()
-        self.started.fill_(True)
-
-    @torch.no_grad()
-    def start_codebooks(self, latents: Tensor) -> None:
-        """k-means on latents [n, dim]; from here on the quantizer takes part."""
-        random = torch.Generator().manual_seed(self.recipe.seed)
-        self.learner.start(latents, random)
-        self.started.fill_(True)
+    def _distances(
+        self, output: Tensor, batch: Batch, random: torch.Generator
+    ) -> dict[str, Tensor]:
+        wanted = self.stage.losses.keys()
+        a, b = output.flatten(0, 1), batch.target.flatten(0, 1)
+        losses: dict[str, Tensor] = {}
+        if SPECTRAL & wanted:
+            bandwidth = batch.bandwidth.repeat_interleave(output.shape[1])
+            pick = torch.randperm(len(MEL_BANDS), generator=random)[: self.recipe.resolutions]
+            for window in (list(MEL_BANDS)[int(i)] for i in pick):
+                for name, value in self.spectral[str(window)](a, b, bandwidth).items():
+                    losses[name] = losses.get(name, 0) + value
+        published: dict[str, Distance] = {
+            "log_mel": self.log_mel,
+            "stft": self.stft,
+            "shape": shape_loss,
+        }
+        return losses | {name: loss(a, b) for name, loss in published.items() if name in wanted}
 
 
 def gaussian_rate(latents: Tensor) -> Tensor:

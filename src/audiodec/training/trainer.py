@@ -1,8 +1,8 @@
-"""The training loop: steps, schedule, validation, checkpoints, and going on after a kill."""
+"""The training loop: stages, steps, validation, checkpoints, and going on after a kill."""
 
 from __future__ import annotations
 
-import math
+import itertools
 import signal
 import time
 from collections.abc import Iterator
@@ -16,92 +16,83 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
 from audiodec.codec.codec import Codec
-from audiodec.errors import AudioDecError, ConfigError
-from audiodec.pretrained import find_model
-from audiodec.runtime.torch import load_codec
+from audiodec.codec.hifigan import HifiganDecoder
+from audiodec.errors import ConfigError
 from audiodec.training import checkpoint
-from audiodec.training.data import Batch, Crops
+from audiodec.training.data import Batch
+from audiodec.training.init import initialise, with_weight_norm
 from audiodec.training.monitor import Monitor
+from audiodec.training.parallel import mean_over_processes, world
+from audiodec.training.phase import Phase
 from audiodec.training.recipe import Recipe, load_recipe, save_recipe
-from audiodec.training.stage import MetricStage
+from audiodec.training.stage import codebook_learner
+from audiodec.training.statistics import set_statistics
 from audiodec.training.validation import Validator
-
-NORM_MEMORY = 0.99  # of the running gradient norm
 
 
 class Trainer:
     """Runs a recipe in a run folder, which holds `recipe.yaml`, `last.ckpt` and TensorBoard logs.
 
     Step n depends only on the recipe and on the state after step n - 1, so a resumed run equals
-    an uninterrupted one.
+    an uninterrupted one. Every stage has a fresh optimiser.
+
+    Args:
+        devices, nodes: processes on each machine, and machines.
     """
 
-    def __init__(self, recipe: Recipe, run: Path) -> None:
+    def __init__(self, recipe: Recipe, run: Path, devices: int = 1, nodes: int = 1) -> None:
         self.recipe, self.run = recipe, run
+        strategy = "ddp" if devices * nodes > 1 else "auto"
+        self.fabric = Fabric(
+            accelerator="auto", devices=devices, num_nodes=nodes, strategy=strategy,
+            precision=recipe.precision,
+        )  # fmt: skip
+        self.fabric.launch()
         torch.manual_seed(recipe.seed)
-        self.fabric = Fabric(accelerator="auto", devices=1, precision=recipe.precision)
         self.codec = Codec(recipe.codec)
+        self.learner = codebook_learner(self.codec, recipe.quantization)
+        self.started = False
         self.step = 0
-        self.norm = 1.0
-        stage = MetricStage(self.codec, recipe)
-        o = recipe.optimizer
-        groups = [
-            {"params": list(part.parameters())} for part in (self.codec.encoder, self.codec.decoder)
-        ]
-        optimizer = torch.optim.AdamW(
-            groups,
-            lr=o.learning_rate,
-            betas=o.betas,
-            weight_decay=o.weight_decay,
-            fused=True,
-        )
-        self.stage, self.optimizer = self.fabric.setup(stage, optimizer)
-        self.crops = Crops(recipe.data, recipe.codec.sample_rate, recipe.codec.hop, recipe.seed)
+        self.saved: dict[str, Any] | None = None  # state of the phase to go on with
         self.validator = Validator(recipe.validation, recipe.codec)
         self.stopping = False
 
     @classmethod
-    def start(cls, recipe: Recipe, run: Path) -> Trainer:
+    def start(cls, recipe: Recipe, run: Path, devices: int = 1, nodes: int = 1) -> Trainer:
         """A new run.
 
         Raises:
-            ConfigError: the folder already holds a run, or `init` is a model of another shape.
+            ConfigError: the folder already holds a run, or `init` fits no part of the codec.
             ModelError: `init` is no model.
         """
-        if (run / "recipe.yaml").exists():
+        trainer = cls(recipe, run, devices, nodes)
+        if world()[0] == 0 and (run / "recipe.yaml").exists():
             raise ConfigError(f"{run} already holds a run: use --resume {run} or another folder")
-        trainer = cls(recipe, run)
         if recipe.init is not None:
-            codec = load_codec(find_model(recipe.init))
-            if codec.config != recipe.codec:
-                raise ConfigError(f"init: model {recipe.init} has another `codec` than this recipe")
-            trainer.stage.module.load_codec(codec)
-        run.mkdir(parents=True, exist_ok=True)
-        save_recipe(recipe, run / "recipe.yaml")
+            trainer.started = initialise(trainer.codec, recipe.init)
+            trainer.learner.go_on()
+        with_weight_norm(trainer.codec)
+        if isinstance(trainer.codec.decoder, HifiganDecoder):
+            set_statistics(trainer.codec, recipe)
+        if world()[0] == 0:
+            run.mkdir(parents=True, exist_ok=True)
+            save_recipe(recipe, run / "recipe.yaml")
         return trainer
 
     @classmethod
-    def resume(cls, run: Path) -> Trainer:
-        """Go on where the run's last checkpoint was written."""
+    def resume(cls, run: Path, devices: int = 1, nodes: int = 1) -> Trainer:
+        """Go on where the run's last checkpoint was written, on any number of processes."""
         if not (run / "recipe.yaml").is_file():
             raise ConfigError(f"{run} is not a run: it has no recipe.yaml")
-        trainer = cls(load_recipe(run / "recipe.yaml"), run)
+        trainer = cls(load_recipe(run / "recipe.yaml"), run, devices, nodes)
+        with_weight_norm(trainer.codec)
         if (run / checkpoint.LAST).is_file():
-            trainer.load_state(checkpoint.load(run))
+            state = checkpoint.load(run)
+            trainer.step, trainer.started = state["step"], state["started"]
+            trainer.codec.load_state_dict(state["codec"])
+            trainer.learner.load_state_dict(state["learner"])
+            trainer.saved = state["phase"]
         return trainer
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "norm": self.norm,
-            "stage": self.stage.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.step, self.norm = state["step"], state["norm"]
-        self.stage.module.load_state_dict(state["stage"])
-        self.optimizer.load_state_dict(state["optimizer"])
 
     def fit(self, until: int | None = None) -> None:
         """Train to the last step (or to step `until`), saving and validating on the way.
@@ -109,77 +100,63 @@ class Trainer:
         SIGINT and SIGTERM end the run after the current step, with a checkpoint.
         """
         last = min(until or self.recipe.steps, self.recipe.steps)
-        monitor = Monitor(self.run, self.recipe, self.crops.seconds, self.step)
-        saved = validated = time.monotonic()
-        with self._stop_on_signals(), monitor:
-            for batch in self._batches(last):
-                monitor.log(self.step, *self._train(batch))
-                now = time.monotonic()
-                if now - validated > 60 * self.recipe.validation.every or self.step == last:
-                    monitor.validation(self.step, self.validator.run(self.codec, self._started))
-                    validated = time.monotonic()
-                if now - saved > 60 * self.recipe.checkpoint_every or self.step == last:
-                    checkpoint.save(self.state(), self.run)
-                    saved = time.monotonic()
-                if self.stopping:
-                    break
+        ends = list(itertools.accumulate(stage.steps for stage in self.recipe.stages))
+        with self._stop_on_signals(), Monitor(self.run, self.recipe, self.step) as monitor:
+            for stage, end in zip(self.recipe.stages, ends, strict=True):
+                if self.step >= min(end, last) or self.stopping:
+                    continue
+                phase = Phase(
+                    self.fabric, self.recipe, stage, self.codec, self.learner,
+                    first=end - stage.steps, started=self.started,
+                )  # fmt: skip
+                if self.saved is not None and self.saved["stage"] == stage.name:
+                    phase.load_state(self.saved)
+                self._run_phase(phase, min(end, last), monitor)
             if self.stopping:
-                checkpoint.save(self.state(), self.run)
                 monitor.say(f"stopped at step {self.step}; audiodec train --resume {self.run}")
 
-    @property
-    def _started(self) -> bool:
-        return bool(self.stage.module.started)
+    def _run_phase(self, phase: Phase, end: int, monitor: Monitor) -> None:
+        """Steps of one stage up to step `end`."""
+        monitor.enter_stage(phase.stage.name, phase.crops.seconds)
+        saved = validated = time.monotonic()
+        for batch in self._batches(phase, end):
+            values, perplexity = phase.train(batch, self.step)
+            self.step += 1
+            monitor.log(self.step, values, perplexity)
+            now, over = time.monotonic(), self.step == end
+            if now - validated > 60 * self.recipe.validation.every or over:
+                if world()[0] == 0:
+                    phase.module.eval()
+                    monitor.validation(self.step, self.validator.run(self.codec, phase.started))
+                    phase.module.train()
+                validated = time.monotonic()
+            self.stopping = bool(mean_over_processes(torch.tensor(float(self.stopping))) > 0)
+            if now - saved > 60 * self.recipe.checkpoint_every or over or self.stopping:
+                self._save(phase)
+                saved = time.monotonic()
+            if self.stopping:
+                break
+        self.started = phase.started
 
-    def _batches(self, last: int) -> Iterator[Batch]:
+    def _save(self, phase: Phase) -> None:
+        if world()[0] == 0:
+            state = {
+                "step": self.step,
+                "started": phase.started,
+                "codec": self.codec.state_dict(),
+                "learner": self.learner.state_dict(),
+                "phase": phase.state(),
+            }
+            checkpoint.save(state, self.run)
+
+    def _batches(self, phase: Phase, end: int) -> Iterator[Batch]:
         loader = DataLoader(
-            self.crops,
+            phase.crops,
             batch_size=None,
-            sampler=range(self.step, last),
+            sampler=range(self.step, end),
             num_workers=self.recipe.data.workers,
         )
         yield from self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-
-    def _train(self, batch: Batch) -> tuple[dict[str, float], list[float]]:
-        """One step: its losses, norm and learning rate by name, and perplexities."""
-        recipe = self.recipe
-        if not self._started and self.step >= recipe.quantization.start * recipe.steps:
-            self.stage.module.start_codebooks(self._collect_latents())
-        rate = learning_rate(self.step, recipe)
-        scale = recipe.optimizer.encoder_scale if self._started else 1.0
-        for group, factor in zip(self.optimizer.param_groups, (scale, 1.0), strict=True):
-            group["lr"] = rate * factor
-        losses, perplexity = self.stage(batch, self.step)
-        total = sum(getattr(recipe.losses, name) * value for name, value in losses.items())
-        self.optimizer.zero_grad()
-        self.fabric.backward(total)
-        limit = min(recipe.optimizer.max_norm, 2 * self.norm)
-        norm = self.fabric.clip_gradients(
-            self.stage, self.optimizer, max_norm=limit, error_if_nonfinite=False
-        ).item()
-        self.step += 1
-        if math.isfinite(norm):
-            self.optimizer.step()
-            self.norm = NORM_MEMORY * self.norm + (1 - NORM_MEMORY) * min(norm, 2 * self.norm)
-        elif not math.isfinite(total.item()):
-            raise AudioDecError(
-                f"step {self.step}: the loss is {total.item()}; lower optimizer.learning_rate "
-                f"and resume from {self.run}"
-            )
-        values = {f"loss/{name}": value.item() for name, value in losses.items()}
-        extra = {"loss/total": total.item(), "train/norm": norm, "train/learning_rate": rate}
-        return values | extra, perplexity.tolist()
-
-    @torch.no_grad()
-    def _collect_latents(self) -> torch.Tensor:
-        found: list[torch.Tensor] = []
-        step = self.step
-        while sum(map(len, found)) < self.recipe.quantization.start_latents:
-            with self.fabric.autocast():
-                latents = self.codec.encoder(self.crops[step].audio[:, None])
-            found.append(latents.float().transpose(1, 2).flatten(0, 1))
-            step += 1
-        return torch.cat(found)
 
     @contextmanager
     def _stop_on_signals(self) -> Iterator[None]:
@@ -192,11 +169,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, constant, then linear decay to zero at the last step."""
-    o = recipe.optimizer
-    rise = min(1.0, (step + 1) / max(1, o.warmup))
-    fall = min(1.0, (1 - step / recipe.steps) / (1 - o.decay_from)) if o.decay_from < 1 else 1.0
-    return o.learning_rate * rise * fall

@@ -1,0 +1,61 @@
+"""Where a run's weights come from: a trained model's parts, direction and length apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from audiodec.codec.codec import Codec
+from audiodec.config import (
+    DecoderConfig,
+    EncoderConfig,
+    SpectralDecoderConfig,
+    SpectralEncoderConfig,
+)
+from audiodec.errors import ConfigError
+from audiodec.layers import add_weight_norm
+from audiodec.pretrained import find_model
+from audiodec.runtime.torch import load_codec
+
+
+def initialise(codec: Codec, model: str) -> bool:
+    """Copy every part of a trained model that has the same configuration.
+
+    The quantizer comes along only with its encoder.
+
+    Returns:
+        whether the codebooks came along.
+
+    Raises:
+        ConfigError: no part fits.
+        ModelError: no such model.
+    """
+    trained = load_codec(find_model(model))
+    ours, theirs = codec.config, trained.config
+    if (ours.sample_rate, ours.hop, ours.channels) != (
+        theirs.sample_rate, theirs.hop, theirs.channels
+    ):  # fmt: skip
+        raise ConfigError(f"init: model {model} has another sample rate, hop or channel count")
+    encoder = _plain(ours.encoder) == _plain(theirs.encoder) and ours.quantizer == theirs.quantizer
+    decoder = _plain(ours.decoder) == _plain(theirs.decoder)
+    if encoder:
+        codec.encoder.load_state_dict(trained.encoder.state_dict())
+        codec.quantizer.load_state_dict(trained.quantizer.state_dict())
+    if decoder:
+        codec.decoder.load_state_dict(trained.decoder.state_dict())
+    if not encoder and not decoder:
+        raise ConfigError(f"init: model {model} shares neither encoder nor decoder with `codec`")
+    return encoder
+
+
+def with_weight_norm(codec: Codec) -> None:
+    """Let the parts that the configuration says learn with weight norm do so."""
+    for name in ("encoder", "decoder"):
+        if getattr(getattr(codec.config, name), "weight_norm", False):
+            add_weight_norm(getattr(codec, name))
+
+
+def _plain(part: EncoderConfig | DecoderConfig) -> EncoderConfig | DecoderConfig:
+    """A part's configuration apart from how its weights learn."""
+    if isinstance(part, SpectralEncoderConfig | SpectralDecoderConfig):
+        return part
+    return dataclasses.replace(part, weight_norm=False)
