@@ -56,7 +56,8 @@ class StftLoss(nn.Module):
                 power_spectrum(x, size, hop, window).clamp_min(1e-7).sqrt()
                 for x in (output, target)
             )
-            convergence.append((b - a).norm() / b.norm())
+            # Per item, so that it does not depend on how a batch is shared among processes.
+            convergence.append(((b - a).norm(dim=(1, 2)) / b.norm(dim=(1, 2))).mean())
             magnitude.append(functional.l1_loss(a.log(), b.log()))
         return torch.stack(convergence).mean(), torch.stack(magnitude).mean()
 
