@@ -27,7 +27,8 @@ ALLOWED = {
     "runtime.torch": {"codec", "config", "pretrained", "runtime"},
     "session": {"bitstream", "runtime"},
     "files": {"bitstream", "runtime", "session"},
-    "evaluation": {"session", "files", "runtime"},
+    "evaluation": {"", "session", "files", "runtime"},
+    "prepare": {"files"},
     "published": {"codec", "config", "layers"},
     "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
     "training": {
@@ -35,6 +36,7 @@ ALLOWED = {
         "config",
         "evaluation",
         "layers",
+        "prepare",
         "pretrained",
         "published",
         "quantization",
@@ -44,7 +46,17 @@ ALLOWED = {
     "__main__": {"cli"},
     "": {"pretrained", "session", "runtime", "runtime.torch"},  # the package itself
 }
-TORCH_FREE = {"config", "bitstream", "pretrained", "runtime", "session", "files", "evaluation", ""}
+TORCH_FREE = {
+    "config",
+    "bitstream",
+    "pretrained",
+    "runtime",
+    "session",
+    "files",
+    "evaluation",
+    "prepare",
+    "",
+}
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 
 

@@ -71,6 +71,6 @@ def test_wrong_overrides(tmp_path: Path, override: str, words: str) -> None:
         load_recipe(path, [override])
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")))
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml")))
 def test_shipped_recipes_are_valid(path: Path) -> None:
     assert load_recipe(path).steps > 0

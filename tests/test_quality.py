@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import audiodec
-from audiodec.evaluation.codecs import Opus, Ours
+from audiodec.evaluation.codecs import Opus, Ours, OursSpec
 from audiodec.evaluation.metrics import align
 from audiodec.evaluation.quality import Score, find_clips, measure, summarise
 from tests.conftest import SPEECH
@@ -31,10 +31,11 @@ def test_ours_is_the_library(codec: audiodec.Codec, speech: np.ndarray) -> None:
     assert result.payload_bytes == 4 * 5 * packets
 
 
-def test_scores_and_summary(codec: audiodec.Codec, tmp_path: Path) -> None:
+def test_scores_and_summary(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "clip.wav", soundfile.read(SPEECH)[0], 48000)
     assert find_clips([tmp_path]) == [tmp_path / "clip.wav"]
-    low, high = measure([Ours(codec, 3), Ours(codec, 12)], find_clips([tmp_path]))
+    specs = [OursSpec(None, 3), OursSpec(None, 12)]
+    low, high = measure(specs, find_clips([tmp_path]), jobs=2)
     assert low.kbps == pytest.approx(3, rel=0.01)
     for metric in ("PESQ-WB", "ESTOI", "SNR dB"):
         assert high.values[metric] > low.values[metric]  # type: ignore[operator]

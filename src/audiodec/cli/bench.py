@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from audiodec.cli.common import Json, Model, console
+from audiodec.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from audiodec.evaluation.latency import Window
 
 bench = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 
@@ -24,30 +28,51 @@ def latency(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     windows: Annotated[int, typer.Option(min=10, help="Windows timed per size.")] = 300,
     model: Model = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Time a recipe's network with random weights instead.")
+    ] = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Also time plain torch, window by window beside it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Processing time per window, encoder and decoder apart."""
-    from rich.console import Console
-    from rich.table import Table
+    import tempfile
 
     import audiodec
     from audiodec.evaluation.latency import cold_start, measure
     from audiodec.pretrained import find_model
 
-    codec = audiodec.load(model, threads=threads)
-    rows = measure(codec, windows)
-    load, first = cold_start(str(find_model(model).resolve()))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = find_model(model) if recipe is None else _untrained(recipe, Path(temporary))
+        runtimes: list[Literal["onnx", "torch"]] = ["onnx", "torch"] if eager else ["onnx"]
+        codecs = [audiodec.load(folder, runtime=r, threads=threads) for r in runtimes]
+        results = dict(zip(runtimes, measure(codecs, windows), strict=True))
+        load, first = cold_start(str(folder.resolve()))
+    name = codecs[0].info.id if recipe is None else f"{recipe.stem} (random weights, speed only)"
     if as_json:
         result = {
-            "model": codec.info.id,
+            "model": name,
             "threads": threads,
             "cold_start_s": {"load": load, "first_frame": first},
-            "windows_ms": [dataclasses.asdict(row) for row in rows],
+            "windows_ms": [dataclasses.asdict(row) for row in results["onnx"]],
         }
+        if eager:
+            result["eager_windows_ms"] = [dataclasses.asdict(row) for row in results["torch"]]
         typer.echo(json.dumps(result))
         return
+    for runtime, rows in results.items():
+        title = f"{name}, {runtime}, {threads} thread(s), {windows} windows each, all times in ms"
+        _print_latency(title, rows)
+    typer.echo(f"cold start: import and load {load:.2f} s, first frame {1000 * first:.1f} ms")
+
+
+def _print_latency(title: str, rows: list[Window]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(
-        title=f"{codec.info.id}, {threads} thread(s), {windows} windows each, all times in ms",
+        title=title,
         caption="waiting = algorithmic + buffering; RTF = (encode + decode) median / window",
     )
     for name in ("window", "algorithmic", "buffering", "encode median / p95 / p99",
@@ -62,7 +87,23 @@ def latency(
             f"{(row.encode.median + row.decode.median) / row.length:.3f}",
         )  # fmt: skip
     Console().print(table)
-    typer.echo(f"cold start: import and load {load:.2f} s, first frame {1000 * first:.1f} ms")
+
+
+def _untrained(recipe: Path, temporary: Path) -> Path:
+    """A model folder with a recipe's network as it is before training."""
+    try:
+        import torch
+
+        from audiodec.codec.codec import Codec
+        from audiodec.export.onnx import export_model
+        from audiodec.training.recipe import load_recipe
+    except ImportError:
+        raise MissingExtraError("timing a recipe", "train") from None
+    torch.manual_seed(0)
+    network = Codec(load_recipe(recipe).codec)
+    torch.nn.init.normal_(network.quantizer.codebooks)
+    export_model(network, "untrained", temporary / "untrained", torch.float32)
+    return temporary / "untrained"
 
 
 @bench.command()
@@ -73,6 +114,7 @@ def quality(
     ] = None,
     effort: Annotated[int, typer.Option(help="Of our encoder's search.")] = 1,
     model: Model = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Also write every score, as CSV.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -81,18 +123,17 @@ def quality(
     from rich.progress import track
     from rich.table import Table
 
-    import audiodec
-    from audiodec.evaluation.codecs import Opus, Ours, Peer
+    from audiodec.evaluation.codecs import OpusSpec, OursSpec, Spec
     from audiodec.evaluation.quality import METRICS, find_clips, measure, summarise
 
-    codec, rates = audiodec.load(model), bitrate or [3, 6, 9, 12]
-    codecs: list[Peer] = [Ours(codec, rate, effort) for rate in rates]
+    rates = bitrate or [3, 6, 9, 12]
+    specs: list[Spec] = [OursSpec(model, rate, effort) for rate in rates]
     for rate in rates:
         if rate >= 6:  # the lowest that Opus takes
-            codecs += [Opus(rate, fullband=False), Opus(rate, fullband=True)]
+            specs += [OpusSpec(rate, fullband=False), OpusSpec(rate, fullband=True)]
     found = find_clips(clips)
-    total = len(found) * len(codecs)
-    scores = list(track(measure(codecs, found), "scoring", total, console=console))
+    total = len(found) * len(specs)
+    scores = list(track(measure(specs, found, jobs), "scoring", total, console=console))
     summary = summarise(scores)
     if out is not None:
         lines = [",".join(("codec", "clip", "kbps", "lag", *METRICS))]

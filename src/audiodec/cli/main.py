@@ -13,6 +13,7 @@ from audiodec.cli.bench import bench
 from audiodec.cli.decode import decode
 from audiodec.cli.encode import encode
 from audiodec.cli.info import info, models
+from audiodec.cli.prepare import prepare
 from audiodec.cli.roundtrip import demo, roundtrip
 from audiodec.cli.train import export, import_published, statistics, train
 from audiodec.errors import AudioDecError
@@ -28,6 +29,7 @@ for command in (encode, decode, roundtrip, info, models, train, export, demo):
 app.command()(statistics)
 app.command("import")(import_published)
 app.add_typer(bench, name="bench")
+app.add_typer(prepare, name="prepare")
 
 
 @app.callback()

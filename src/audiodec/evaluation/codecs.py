@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+import audiodec
 from audiodec.errors import AudioDecError, MissingExtraError
 from audiodec.runtime.base import Samples
 from audiodec.session import Codec
@@ -38,6 +39,37 @@ class Peer(Protocol):
     def run(self, samples: Samples) -> Result:
         """Code and decode one clip, [samples] at 48 kHz."""
         ...
+
+
+class Spec(Protocol):
+    """What makes a codec; it can be sent to another process."""
+
+    def create(self) -> Peer:
+        """The codec, ready to run."""
+        ...
+
+
+@dataclass(frozen=True)
+class OursSpec:
+    """A model of this project at one bitrate (kbps) and effort."""
+
+    model: str | None
+    bitrate: float
+    effort: int = 1
+
+    def create(self) -> Ours:
+        return Ours(audiodec.load(self.model), self.bitrate, self.effort)
+
+
+@dataclass(frozen=True)
+class OpusSpec:
+    """Opus at one nominal bitrate (kbps)."""
+
+    bitrate: float
+    fullband: bool
+
+    def create(self) -> Opus:
+        return Opus(self.bitrate, self.fullband)
 
 
 class Ours:

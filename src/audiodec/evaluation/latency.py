@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -54,19 +54,30 @@ class Window:
     decode: Timing
 
 
-def measure(codec: Codec, windows: int = 300) -> list[Window]:
-    """Time fresh streams of noise, every window size in turn, `windows` windows each."""
+def measure(codecs: Sequence[Codec], windows: int = 300) -> list[list[Window]]:
+    """Time fresh streams of noise, `windows` windows of each size.
+
+    Codecs take turns at every window size, so that they meet the same state of the machine.
+
+    Returns:
+        a list of rows for each codec.
+    """
+    tables: list[list[Window]] = [[] for _ in codecs]
+    for frames in WINDOWS:
+        for codec, rows in zip(codecs, tables, strict=True):
+            rows.append(_measure_window(codec, frames, windows))
+    return tables
+
+
+def _measure_window(codec: Codec, frames: int, windows: int) -> Window:
     random = np.random.default_rng(0)
     frame = 1000 / codec.config.frame_rate
-    rows = []
-    for frames in WINDOWS:
-        encoder, decoder = codec.encoder(frames_per_packet=frames), codec.decoder(frames)
-        count, size = WARM_UP + windows, frames * codec.hop
-        noise = random.normal(0, 0.1, (count, size)).astype(np.float32)
-        encode, written = _time(encoder.write, list(noise))
-        decode, _ = _time(decoder.decode, [packet for packets in written for packet in packets])
-        rows.append(Window(frames * frame, frame, (frames - 1) * frame, encode, decode))
-    return rows
+    encoder, decoder = codec.encoder(frames_per_packet=frames), codec.decoder(frames)
+    shape = (codec.channels, frames * codec.hop) if codec.channels > 1 else (frames * codec.hop,)
+    noise = random.normal(0, 0.1, (WARM_UP + windows, *shape)).astype(np.float32)
+    encode, written = _time(encoder.write, list(noise))
+    decode, _ = _time(decoder.decode, [packet for packets in written for packet in packets])
+    return Window(frames * frame, frame, (frames - 1) * frame, encode, decode)
 
 
 def _time(process: Callable[[T], U], windows: list[T]) -> tuple[Timing, list[U]]:

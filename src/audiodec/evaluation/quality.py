@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import soundfile
 import soxr
 
 from audiodec.errors import AudioError
-from audiodec.evaluation.codecs import RATE, Peer
+from audiodec.evaluation.codecs import RATE, Peer, Spec
 from audiodec.evaluation.metrics import align, score
 from audiodec.runtime.base import Samples
 
@@ -47,16 +48,42 @@ def find_clips(folders: Sequence[Path]) -> list[Path]:
     return clips
 
 
-def measure(codecs: Sequence[Peer], clips: Sequence[Path]) -> Iterator[Score]:
-    """Score every codec on every clip, clip by clip."""
-    for path in clips:
-        samples = _read(path)
-        for codec in codecs:
-            result = codec.run(samples)
-            original, decoded, lag = align(samples, result.audio, RATE)
-            values = score(original, decoded, RATE, METRICS)
-            kbps = result.payload_bytes * 8 * RATE / len(samples) / 1000
-            yield Score(codec.name, path.stem, kbps, lag, values)
+def measure(specs: Sequence[Spec], clips: Sequence[Path], jobs: int = 1) -> Iterator[Score]:
+    """Score every codec on every clip, clip by clip.
+
+    Args:
+        jobs: processes among which clips are shared.
+    """
+    if jobs == 1:
+        codecs = [spec.create() for spec in specs]
+        for path in clips:
+            yield from _score_clip(codecs, path)
+        return
+    start = multiprocessing.get_context("spawn")
+    with start.Pool(jobs, _start_worker, (specs,)) as pool:
+        for scores in pool.imap(_score_in_worker, clips):
+            yield from scores
+
+
+_worker_codecs: list[Peer] = []  # of a worker process: codecs cannot be sent, only made there
+
+
+def _start_worker(specs: Sequence[Spec]) -> None:
+    _worker_codecs.extend(spec.create() for spec in specs)
+
+
+def _score_in_worker(path: Path) -> list[Score]:
+    return list(_score_clip(_worker_codecs, path))
+
+
+def _score_clip(codecs: Sequence[Peer], path: Path) -> Iterator[Score]:
+    samples = _read(path)
+    for codec in codecs:
+        result = codec.run(samples)
+        original, decoded, lag = align(samples, result.audio, RATE)
+        values = score(original, decoded, RATE, METRICS)
+        kbps = result.payload_bytes * 8 * RATE / len(samples) / 1000
+        yield Score(codec.name, path.stem, kbps, lag, values)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from audiodec.errors import AudioError, ConfigError
-from audiodec.training.noise import Pollution
+from audiodec.prepare.manifest import read_manifest
+from audiodec.prepare.mixing import Mixer
 from audiodec.training.recipe import Data, Source
 
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga"}
@@ -89,15 +89,11 @@ def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]
 
 def _manifest(path: Path) -> list[tuple[Path, Path | None]]:
     """(recording, its noisy version) of the training split."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"path", "split"} <= rows[0].keys():
-        raise ConfigError(f"{path} is no manifest: it lacks the columns path and split")
     base = path.parent
     return [
-        (base / row["path"], base / row["noisy"] if row.get("noisy") else None)
-        for row in rows
-        if row["split"] == "train"
+        (base / row.path, base / row.noisy if row.noisy else None)
+        for row in read_manifest(path)
+        if row.split == "train"
     ]
 
 
@@ -133,7 +129,10 @@ class Crops(Dataset[Batch]):
         for clips in self.clips:
             seconds = np.array([clip.length / clip.rate for clip in clips])
             self.clip_share.append(seconds / seconds.sum())
-        self.pollution = Pollution.of(data, sample_rate)
+        self.mixer = None
+        if data.noise or data.rooms:
+            noise, rooms = [Path(n) for n in data.noise], Path(data.rooms) if data.rooms else None
+            self.mixer = Mixer.of(sample_rate, noise, rooms, data.snr, data.room_probability)
 
     @property
     def seconds(self) -> float:
@@ -169,8 +168,8 @@ class Crops(Dataset[Batch]):
                     cutoff = min(cutoff, bandwidth)
                     target, heard = (lowpass(x, cutoff, self.rate) for x in (target, heard))
                     bandwidth = self.rate / 2  # now it is known what lies above: nothing
-                if self.pollution is not None:
-                    heard = self.pollution(heard, random)
+                if self.mixer is not None:
+                    heard = self.mixer(heard, random)
                 gain = 10 ** (random.uniform(*self.data.gain) / 20)
                 gain = min(gain, 0.99 / max(np.abs(target).max(), np.abs(heard).max()))
                 return heard * np.float32(gain), target * np.float32(gain), bandwidth

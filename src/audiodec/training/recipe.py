@@ -190,19 +190,15 @@ class Recipe:
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `key=value` overrides; dots go into groups and lists.
 
+    A recipe may name another as its `base` (a path beside it): its own settings then add to that
+    one's, groups key by key, everything else as a whole.
+
     E.g. `data.batch=8 stages.0.steps=500 'codec.decoder={kind: seanet}'`: values are YAML.
 
     Raises:
         ConfigError: unreadable file, unknown key, or a value that does not fit.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"recipe {path} cannot be read: {reason}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"recipe {path} is not a table of settings")
-    data.setdefault("name", path.stem)
+    data = {"name": path.stem} | _read(path, depth=0)
     for override in overrides:
         _apply(data, override)
     return from_data(Recipe, data, str(path))
@@ -211,6 +207,38 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write every setting, defaults included."""
     path.write_text(yaml.safe_dump(to_data(recipe), sort_keys=False), encoding="utf-8")
+
+
+def _read(path: Path, depth: int) -> dict[str, Any]:
+    """A recipe's settings over those of its base."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"recipe {path} cannot be read: {reason}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"recipe {path} is not a table of settings")
+    base = data.pop("base", None)
+    if base is None:
+        return data
+    if depth > 5:
+        raise ConfigError(f"recipe {path}: its bases go round in a circle")
+    return _merged(_read(path.parent / str(base), depth + 1), data)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        old = merged.get(key)
+        merged[key] = value
+        if isinstance(value, dict) and isinstance(old, dict) and _same_kind(old, value):
+            merged[key] = _merged(old, value)
+    return merged
+
+
+def _same_kind(old: dict[str, Any], own: dict[str, Any]) -> bool:
+    """A part of another kind shares no settings with the base's."""
+    return bool(own.get("kind", old.get("kind")) == old.get("kind"))
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,54 +12,63 @@ import soxr
 from numpy.typing import NDArray
 
 from audiodec.errors import ConfigError
-from audiodec.training.recipe import Data
 
 Samples = NDArray[np.float32]
+SUFFIXES = (".wav", ".flac", ".ogg")
 
 
-@dataclass
-class Pollution:
-    """Adds noise to crops at the input's rate.
+@dataclass(frozen=True)
+class Mixer:
+    """Puts clean speech into rooms and noise.
 
-    Args:
+    Attributes:
+        rate: Hz of what is mixed.
         noises: (file, frames, Hz).
-        responses: room responses at `rate`, their direct sound at the first sample.
+        responses: of rooms, at `rate`, the direct sound first and 1.
+        snr: dB, lowest and highest.
+        room_probability: how often speech is heard in a room.
     """
 
-    data: Data
     rate: int
     noises: list[tuple[Path, int, int]]
     responses: list[Samples]
+    snr: tuple[float, float]
+    room_probability: float
 
     @classmethod
-    def of(cls, data: Data, rate: int) -> Pollution | None:
-        """What a recipe asks for, or None. Raises ConfigError when its folders hold nothing."""
-        if not data.noise and data.rooms is None:
-            return None
+    def of(
+        cls,
+        rate: int,
+        noise: Sequence[Path],
+        rooms: Path | None,
+        snr: tuple[float, float],
+        room_probability: float,
+    ) -> Mixer:
+        """From folders of noise and of room responses. Raises ConfigError when one is empty."""
         noises = []
-        for folder in data.noise:
-            files = [(p, soundfile.info(p)) for p in _audio_files(Path(folder))]
-            noises += [(p, info.frames, info.samplerate) for p, info in files]
+        for path in (path for folder in noise for path in _audio_files(folder)):
+            info = soundfile.info(path)
+            noises.append((path, info.frames, info.samplerate))
         responses = []
-        for path in _audio_files(Path(data.rooms)) if data.rooms else []:
+        for path in _audio_files(rooms) if rooms else []:
             response, found = soundfile.read(path, dtype="float32", always_2d=True)
             response = soxr.resample(response[:, 0], found, rate)
-            responses.append(response[int(np.argmax(np.abs(response))) :].astype(np.float32))
-        return cls(data, rate, noises, responses)
+            response = response[int(np.argmax(np.abs(response))) :]
+            responses.append((response / response[0]).astype(np.float32))
+        return cls(rate, noises, responses, snr, room_probability)
 
     def __call__(self, clean: Samples, random: np.random.Generator) -> Samples:
         """Clean [channels, samples] -> the same, heard in a room and through noise."""
         heard = clean
-        if self.responses and random.random() < self.data.room_probability:
+        if self.responses and random.random() < self.room_probability:
             response = self.responses[int(random.integers(len(self.responses)))]
             size = clean.shape[1] + len(response)
-            spectrum = np.fft.rfft(clean, size) * np.fft.rfft(response / response[0], size)
+            spectrum = np.fft.rfft(clean, size) * np.fft.rfft(response, size)
             heard = np.fft.irfft(spectrum, size)[:, : clean.shape[1]].astype(np.float32)
         if self.noises:
             noise = self._noise(clean.shape[1], random)
-            snr = random.uniform(*self.data.snr)
             level = np.sqrt(np.mean(heard**2) / max(float(np.mean(noise**2)), 1e-12))
-            heard = heard + noise * np.float32(level * 10 ** (-snr / 20))
+            heard = heard + noise * np.float32(level * 10 ** (-random.uniform(*self.snr) / 20))
         return heard
 
     def _noise(self, samples: int, random: np.random.Generator) -> Samples:
@@ -75,7 +85,7 @@ class Pollution:
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in (".wav", ".flac", ".ogg")]
+    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
     if not found:
         raise ConfigError(f"{folder} holds no WAV, FLAC or OGG files")
     return found

@@ -1,0 +1,120 @@
+"""A corpus as a list: path, speaker, length, rate and split of every recording, as CSV.
+
+Paths are relative to the manifest. Files that a manifest already lists with the same size are not
+opened again, so an interrupted or repeated preparation goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import soundfile
+
+from audiodec.errors import ConfigError
+from audiodec.files import write_whole
+
+SAVE_EVERY = 2000  # files
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file of a corpus as its layout tells it.
+
+    Attributes:
+        noisy: the same speech with noise, or None.
+    """
+
+    path: Path
+    speaker: str
+    split: str  # train, valid or test
+    noisy: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest."""
+
+    path: str
+    speaker: str
+    split: str
+    seconds: float
+    rate: int  # Hz
+    channels: int
+    bytes: int
+    noisy: str = ""
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """Raises ConfigError when it is no manifest."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Row(
+                    r["path"], r["speaker"], r["split"], float(r["seconds"]), int(r["rate"]),
+                    int(r["channels"]), int(r["bytes"]), r["noisy"],
+                )
+                for r in csv.DictReader(file)
+            ]  # fmt: skip
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path} is no manifest of audiodec prepare: {error!r}") from None
+
+
+def write_manifest(rows: list[Row], path: Path) -> None:
+    """Replace the manifest whole."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    with write_whole(str(path)) as file:
+        file.write(text.getvalue().encode())
+
+
+def make_manifest(
+    recordings: Iterable[Recording],
+    out: Path,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[list[Row], list[str]]:
+    """Open every recording and write the manifest, now and then and at the end.
+
+    Returns:
+        the rows, and what is wrong with files that were left out.
+    """
+    known = {row.path: row for row in read_manifest(out)} if out.exists() else {}
+    rows: list[Row] = []
+    problems: list[str] = []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for number, recording in enumerate(recordings, start=1):
+        try:
+            rows.append(_row(recording, out.parent, known))
+        except (OSError, soundfile.SoundFileError, ValueError) as error:
+            problems.append(f"{recording.path}: {' '.join(str(error).split())}")
+        progress()
+        if number % SAVE_EVERY == 0:
+            rest = known.keys() - {row.path for row in rows}
+            write_manifest(rows + [known[path] for path in sorted(rest)], out)
+    write_manifest(rows, out)
+    return rows, problems
+
+
+def _row(recording: Recording, base: Path, known: dict[str, Row]) -> Row:
+    path = os.path.relpath(recording.path, base)
+    noisy = os.path.relpath(recording.noisy, base) if recording.noisy else ""
+    size = recording.path.stat().st_size
+    old = known.get(path)
+    if old is not None and old.bytes == size:
+        return Row(
+            path, recording.speaker, recording.split, old.seconds, old.rate, old.channels, size,
+            noisy,
+        )  # fmt: skip
+    info = soundfile.info(recording.path)
+    if recording.noisy is not None and soundfile.info(recording.noisy).frames != info.frames:
+        raise ValueError("its noisy version has another length")
+    return Row(
+        path, recording.speaker, recording.split, round(info.duration, 3), info.samplerate,
+        info.channels, size, noisy,
+    )  # fmt: skip
