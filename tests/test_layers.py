@@ -45,6 +45,20 @@ def test_convolution(
     )
 
 
+@given(chunkings, st.integers(2, 5))
+def test_delayed_convolution(chunks: list[int], stride: int) -> None:
+    """The published alignment: every output is the plain one of an input that came later."""
+    plain = CausalConv1d(2, 4, 2 * stride, stride=stride)
+    delayed = CausalConv1d(2, 4, 2 * stride, stride=stride, delay=stride - 1)
+    delayed.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 2, sum(chunks) * stride)
+    offline = delayed(x)
+    late = torch.nn.functional.pad(x, (stride - 1, 0))[..., : x.shape[-1]]
+    torch.testing.assert_close(offline, plain(late), atol=1e-5, rtol=0)
+    sizes = [c * stride for c in chunks]
+    torch.testing.assert_close(stream(delayed, x, sizes, 2), offline, atol=1e-5, rtol=0)
+
+
 def test_convolution_sees_no_future_and_all_of_the_present() -> None:
     layer = CausalConv1d(1, 1, 4, stride=2)
     x = torch.zeros(1, 1, 8, requires_grad=True)

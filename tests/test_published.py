@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import audiodec
 from audiodec.codec.codec import Codec
+from audiodec.errors import ModelError
 from audiodec.export.onnx import export_model
 from audiodec.pretrained import ModelFolders
 from audiodec.published.checkpoint import import_checkpoint
@@ -88,3 +92,55 @@ def check_encoder(runtime: TorchRuntime | OnnxRuntime, vectors: np.lib.npyio.Npz
     assert np.array_equal(searched[0], vectors["codes"])
     close(runtime.codebooks.decode(vectors["codes"][None])[0], vectors["quantized"])
     return vectors["codes"]
+
+
+def test_the_command_line_imports_and_composes(tmp_path: Path) -> None:
+    """A vocoder with its autoencoder, and the denoiser's encoder before it."""
+    (base,) = (REFERENCE / "symAD_vctk_48000_hop300").glob("*.pkl")
+    (vocoder,) = (REFERENCE / "AudioDec_v1_symAD_vctk_48000_hop300_clean").glob("*.pkl")
+    assert run_import(base, tmp_path / "symAD").returncode == 0
+    refused = run_import(vocoder, tmp_path / "v1")
+    assert refused.returncode == 1
+    assert "--autoencoder" in refused.stderr
+    made = run_import(vocoder, tmp_path / "v1", "--autoencoder", tmp_path / "symAD")
+    assert made.returncode == 0, made.stderr
+    codec = audiodec.load(encoder=tmp_path / "symAD", decoder=tmp_path / "v1")
+    audio = np.zeros(3000, np.float32)
+    assert codec.decode(codec.encode(audio), 3000).shape == (3000,)
+
+
+def test_hostile_and_unfit_checkpoints_are_refused(tmp_path: Path) -> None:
+    """Nothing in a pickle runs, and every tensor must have its place."""
+    (good,) = (REFERENCE / "symAD_vctk_48000_hop300").glob("*.pkl")
+    settings = good.parent / "config.yml"
+    data = torch.load(good, weights_only=True)
+    generator = data["model"]["generator"]
+    spare = {**generator, "encoder.extra.weight": torch.zeros(1)}
+    lacking = {k: v for k, v in generator.items() if k != "decoder.conv1.conv.weight"}
+    bent = {**generator, "decoder.conv1.conv.weight": torch.zeros(2, 2, 2)}
+    for tensors, words in ((spare, "no known place"), (lacking, "lacks"), (bent, "shape")):
+        torch.save({"model": {"generator": tensors}}, tmp_path / "x.pkl")
+        with pytest.raises(ModelError, match=words):
+            import_checkpoint(tmp_path / "x.pkl", settings, None)
+    mark = tmp_path / "ran"
+    torch.save({"model": {"generator": Hostile(mark)}}, tmp_path / "x.pkl")
+    (tmp_path / "text.pkl").write_text("no pickle")
+    for name in ("x.pkl", "text.pkl", "missing.pkl"):
+        with pytest.raises(ModelError, match="not a published checkpoint"):
+            import_checkpoint(tmp_path / name, settings, None)
+    assert not mark.exists()
+
+
+class Hostile:
+    """Unpickled carelessly, it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def run_import(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "audiodec", "import", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import audiodec
 from audiodec import AudioError, ConfigError, FormatError
+from audiodec.bitstream.packet import pack
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -52,6 +53,15 @@ def test_long_signals_are_processed_in_steps_without_a_seam(small: audiodec.Code
     padded = np.pad(audio, (0, small.hop - 17))[None, None]
     once, _ = small.runtime.encode(padded, state, 4, 1)
     assert np.mean(whole != once[0]) < 1e-3  # a tie may fall either way
+
+
+def test_long_streams_decode_as_whole_signals_do(small: audiodec.Codec) -> None:
+    """Beyond the length at which anything inside repeats."""
+    codes = small.encode(noise(300 * small.hop))
+    decoder, bits = small.decoder(), small.config.quantizer.code_bits
+    packets = [pack(codes[:, i : i + 1], bits) for i in range(codes.shape[1])]
+    streamed = np.concatenate([decoder.decode(packet) for packet in packets])
+    np.testing.assert_allclose(streamed, small.decode(codes), atol=1e-5)
 
 
 def test_batches_are_independent_signals(small: audiodec.Codec) -> None:
