@@ -30,7 +30,7 @@ def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file, folder, or -.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help=".adc file, folder, or -.")],
     bitrate: Bitrate = None,
-    effort: Effort = 1,
+    effort: Effort = 4,
     mono: Mono = False,
     model: Model = None,
 ) -> None:

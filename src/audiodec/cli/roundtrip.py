@@ -25,7 +25,7 @@ def roundtrip(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Where the decoded audio goes.")],
     bitrate: Bitrate = None,
-    effort: Effort = 1,
+    effort: Effort = 4,
     mono: Mono = False,
     model: Model = None,
 ) -> None:

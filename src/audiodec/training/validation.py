@@ -22,7 +22,7 @@ QUICK = ("PESQ-WB", "ESTOI", "mel distance", "SNR dB")
 
 @dataclass
 class Report:
-    """Mean scores by name, and (original, coded) of the clips to show."""
+    """Mean scores by name, and (original, coded) of the clips to show, mixed to mono."""
 
     scores: dict[str, float] = field(default_factory=dict)
     shown: list[tuple[Samples, Samples]] = field(default_factory=list)
@@ -32,11 +32,11 @@ class Validator:
     """Loads the clips once; `run` codes and scores them.
 
     Raises:
-        ConfigError: a clip or folder is missing.
+        ConfigError: a clip or folder is missing, or a clip has too few channels.
     """
 
     def __init__(self, validation: Validation, codec: CodecConfig) -> None:
-        self.validation, self.rate = validation, codec.sample_rate
+        self.validation, self.rate, self.channels = validation, codec.sample_rate, codec.channels
         self.clips = []
         for name in validation.clips:
             path = Path(name)
@@ -46,25 +46,30 @@ class Validator:
             self.clips += [self._read(p, codec.hop) for p in found or [path]]
 
     def _read(self, path: Path, hop: int) -> Samples:
+        """[channels, samples], whole frames."""
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        mono = soxr.resample(samples.mean(1), rate, self.rate)
-        length = min(len(mono), round(self.validation.seconds * self.rate)) // hop * hop
-        return np.asarray(mono[:length], np.float32)
+        if self.channels == 1:
+            samples = samples.mean(1, keepdims=True)
+        if samples.shape[1] < self.channels:
+            raise ConfigError(f"validation clip {path} has fewer than {self.channels} channels")
+        samples = soxr.resample(samples[:, : self.channels], rate, self.rate)
+        length = min(len(samples), round(self.validation.seconds * self.rate)) // hop * hop
+        return np.ascontiguousarray(samples[:length].T, np.float32)
 
     @torch.no_grad()
     def run(self, codec: Codec, quantize: bool) -> Report:
         """Score every clip at the full rate, or without quantizer when it has not started."""
         report, values = Report(), dict[str, list[float]]()
         for clip in self.clips:
-            latents = codec.encoder(torch.from_numpy(clip)[None, None])
+            latents = codec.encoder(torch.from_numpy(clip)[None])
             if quantize:
                 latents = codec.quantizer.decode(codec.quantizer.encode(latents))
-            coded = codec.decoder(latents)[0, 0].numpy()
+            original, coded = clip.mean(0), codec.decoder(latents)[0].mean(0).numpy()
             if len(report.shown) < self.validation.pictures:
-                report.shown.append((clip, coded))
+                report.shown.append((original, coded))
             for name in QUICK:
                 try:
-                    values.setdefault(name, []).append(METRICS[name](clip, coded, self.rate))
+                    values.setdefault(name, []).append(METRICS[name](original, coded, self.rate))
                 except (MissingExtraError, AudioError):
                     continue
         report.scores = {name: float(np.mean(v)) for name, v in values.items() if v}
