@@ -27,7 +27,8 @@ ALLOWED = {
     "runtime.torch": {"codec", "config", "pretrained", "runtime"},
     "session": {"bitstream", "runtime"},
     "files": {"bitstream", "runtime", "session"},
-    "evaluation": {"", "session", "files", "runtime"},
+    "realtime": {"bitstream", "session"},
+    "evaluation": {"", "session", "files", "realtime", "runtime"},
     "prepare": {"files"},
     "published": {"codec", "config", "layers"},
     "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
@@ -55,6 +56,7 @@ TORCH_FREE = {
     "files",
     "evaluation",
     "prepare",
+    "realtime",
     "",
 }
 FILES = sorted(p for p in ROOT.rglob("*.py"))

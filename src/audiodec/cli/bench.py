@@ -14,6 +14,7 @@ from audiodec.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from audiodec.evaluation.latency import Window
+    from audiodec.evaluation.quality import Mean
 
 bench = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 
@@ -119,9 +120,7 @@ def quality(
     as_json: Json = False,
 ) -> None:
     """Score a model beside Opus (auto and forced fullband) on the same clips, in one run."""
-    from rich.console import Console
     from rich.progress import track
-    from rich.table import Table
 
     from audiodec.evaluation.codecs import OpusSpec, OursSpec, Spec
     from audiodec.evaluation.quality import METRICS, find_clips, measure, summarise
@@ -141,19 +140,56 @@ def quality(
             cells = ["" if v is None else f"{v:.4f}" for v in s.values.values()]
             lines.append(",".join((s.codec, s.clip, f"{s.kbps:.3f}", str(s.lag), *cells)))
         out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _print_scores(summary, len(found), METRICS, as_json)
+
+
+@bench.command()
+def loss(
+    clips: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders of them.")],
+    bitrate: Annotated[float, typer.Option(help="kbps.")] = 12,
+    copies: Annotated[
+        int, typer.Option(min=1, help="Leading stages of which copies ride along.")
+    ] = 2,
+    rates: Annotated[
+        list[float] | None, typer.Option("--loss", help="Share of packets lost; may be repeated.")
+    ] = None,
+    burst: Annotated[float, typer.Option(min=1, help="Mean length of a run of losses.")] = 3,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Quality over lost packets of 20 ms, with and without copies, beside Opus with its FEC."""
+    from rich.progress import track
+
+    import audiodec
+    from audiodec.evaluation.loss import METRICS, measure
+    from audiodec.evaluation.quality import find_clips, summarise
+
+    shares, found = rates or [0.0, 0.01, 0.05, 0.1, 0.2], find_clips(clips)
+    scores = measure(audiodec.load(model), bitrate, copies, found, shares, burst)
+    total = 3 * len(found) * len(shares)
+    listed = list(track(scores, "scoring", total, console=console))
+    _print_scores(summarise(listed), len(found), METRICS, as_json)
+
+
+def _print_scores(
+    summary: dict[str, dict[str, Mean]], clips: int, metrics: tuple[str, ...], as_json: bool
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     if as_json:
         data = {
             name: {metric: dataclasses.asdict(mean) for metric, mean in row.items()}
             for name, row in summary.items()
         }
-        typer.echo(json.dumps({"clips": len(found), "codecs": data}))
+        typer.echo(json.dumps({"clips": clips, "codecs": data}))
         return
-    table = Table(title=f"{len(found)} clips, mean and half the 95 % bootstrap interval")
-    for column in ("codec", "measured kbps", *METRICS):
+    table = Table(title=f"{clips} clips, mean and half the 95 % bootstrap interval")
+    for column in ("codec", "measured kbps", *metrics):
         table.add_column(column, justify="left" if column == "codec" else "right")
     for name, row in summary.items():
         cells = [f"{row['kbps'].value:.2f}"]
-        for metric in METRICS:
+        for metric in metrics:
             mean = row.get(metric)
             cells.append(f"{mean.value:.3f} ±{(mean.high - mean.low) / 2:.3f}" if mean else "-")
         table.add_row(name, *cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,6 +112,24 @@ class Opus:
         self.name = f"Opus {version} {'fullband' if fullband else 'auto'} {bitrate:g}"
 
     def run(self, samples: Samples) -> Result:
+        return self._run(samples, [], 0.0)
+
+    def over_losses(
+        self, samples: Samples, lost: Sequence[bool], expected: float
+    ) -> tuple[Samples, int]:
+        """Lose packets; recover them from the in-band FEC of the next, or conceal.
+
+        Args:
+            lost: of each packet; those beyond its end arrive.
+            expected: share of losses that the encoder is told to prepare for.
+
+        Returns:
+            audio as long as the input, and the bytes sent.
+        """
+        result = self._run(samples, lost, expected)
+        return result.audio, result.payload_bytes
+
+    def _run(self, samples: Samples, lost: Sequence[bool], expected: float) -> Result:
         opus, error = self.library, ctypes.c_int()
         encoder = opus.opus_encoder_create(RATE, 1, 2048, ctypes.byref(error))
         decoder = opus.opus_decoder_create(RATE, 1, ctypes.byref(error))
@@ -120,33 +139,50 @@ class Opus:
             settings = {4002: int(1000 * self.bitrate), 4010: 10}
             if self.fullband:
                 settings[4008] = 1105
+            if expected:
+                settings |= {4012: 1, 4014: max(1, round(100 * expected))}
             for request, value in settings.items():
                 opus.opus_encoder_ctl(encoder, request, ctypes.c_int(value))
             lookahead = ctypes.c_int()
             opus.opus_encoder_ctl(encoder, 4027, ctypes.byref(lookahead))
-            return self._code(samples, encoder, decoder, lookahead.value)
+            packets = self._encode(samples, encoder, lookahead.value)
+            audio = self._decode(packets, decoder, lost)
         finally:
             opus.opus_encoder_destroy(encoder)
             opus.opus_decoder_destroy(decoder)
+        # The last packets only flush the lookahead; count them as a stream of this length would.
+        size = round(sum(map(len, packets)) * len(samples) / len(audio))
+        return Result(audio[lookahead.value :][: len(samples)], size)
 
-    def _code(self, samples: Samples, encoder: int, decoder: int, lookahead: int) -> Result:
+    def _encode(self, samples: Samples, encoder: int, lookahead: int) -> list[bytes]:
         count = -(-(len(samples) + lookahead) // self.frame)
         padded = np.zeros(count * self.frame, np.float32)
         padded[: len(samples)] = samples
-        packet, out = ctypes.create_string_buffer(4000), np.zeros_like(padded)
-        size = 0
+        buffer, packets = ctypes.create_string_buffer(4000), []
         for start in range(0, len(padded), self.frame):
             used = self.library.opus_encode_float(
-                encoder, _pointer(padded, start), self.frame, packet, len(packet)
+                encoder, _pointer(padded, start), self.frame, buffer, len(buffer)
             )
+            if used < 0:
+                raise AudioDecError(f"libopus failed to encode: {used}")
+            packets.append(buffer.raw[:used])
+        return packets
+
+    def _decode(self, packets: list[bytes], decoder: int, lost: Sequence[bool]) -> Samples:
+        arrived = [None if gone else p for p, gone in zip(packets, lost, strict=False)]
+        arrived += packets[len(arrived) :]
+        out = np.zeros(len(packets) * self.frame, np.float32)
+        for number, packet in enumerate(arrived):
+            # A lost packet is recovered from the next one, where that has arrived.
+            fec = packet is None and number + 1 < len(arrived)
+            data = arrived[number + 1] if fec else packet
             decoded = self.library.opus_decode_float(
-                decoder, packet, used, _pointer(out, start), self.frame, 0
-            )
-            if used < 0 or decoded != self.frame:
-                raise AudioDecError(f"libopus failed: {used}, {decoded}")
-            size += used
-        # The last packets only flush the lookahead; count them as a stream of this length would.
-        return Result(out[lookahead:][: len(samples)], round(size * len(samples) / len(padded)))
+                decoder, data, len(data or b""), _pointer(out, number * self.frame), self.frame,
+                int(fec and data is not None),
+            )  # fmt: skip
+            if decoded != self.frame:
+                raise AudioDecError(f"libopus failed to decode: {decoded}")
+        return out
 
 
 def _pointer(array: Samples, start: int) -> Any:

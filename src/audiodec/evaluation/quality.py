@@ -77,7 +77,7 @@ def _score_in_worker(path: Path) -> list[Score]:
 
 
 def _score_clip(codecs: Sequence[Peer], path: Path) -> Iterator[Score]:
-    samples = _read(path)
+    samples = read_clip(path)
     for codec in codecs:
         result = codec.run(samples)
         original, decoded, lag = align(samples, result.audio, RATE)
@@ -102,7 +102,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, dict[str, Mean]]:
         own = [s for s in scores if s.codec == codec]
         table[codec] = {"kbps": _mean([s.kbps for s in own])}
         for metric in METRICS:
-            found = [v for s in own if (v := s.values[metric]) is not None]
+            found = [v for s in own if (v := s.values.get(metric)) is not None]
             if found:
                 table[codec][metric] = _mean(found)
     return table
@@ -115,7 +115,8 @@ def _mean(values: Sequence[float]) -> Mean:
     return Mean(float(array.mean()), float(low), float(high))
 
 
-def _read(path: Path) -> Samples:
+def read_clip(path: Path) -> Samples:
+    """A clip at 48 kHz, mixed to mono. Raises AudioError when it cannot be read."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
