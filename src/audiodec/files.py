@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -19,10 +12,10 @@ import soxr
 
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
 from audiodec.errors import AudioError, FormatError, ModelError
+from audiodec.fileio import create_audio, open_audio, open_bytes, write_audio, write_whole
 from audiodec.runtime.base import Samples
 from audiodec.session import Codec, Playback, check_effort
 
-PIPE = "-"
 READ = 65536  # samples per read
 ROUNDING = 8  # samples that resampling there and back may round off
 Progress = Callable[[float], None]  # told the seconds of audio done since the last call
@@ -85,7 +78,7 @@ def encode_file(
         ConfigError: bitrate or effort not offered.
     """
     stages, effort = codec.config.stages_for(bitrate), check_effort(effort)
-    with _open_audio(source) as audio, write_whole(target) as file:
+    with open_audio(source) as audio, write_whole(target) as file:
         channels, together = 1 if mono else audio.channels, codec.channels
         if channels % together or channels // together > MAX_CHANNELS:
             raise AudioError(
@@ -129,14 +122,14 @@ def decode_file(
         FormatError: not an .adc file, or with `strict` any damage at all.
         ModelError: the file was made with another model.
     """
-    with _open_bytes(source) as file:
+    with open_bytes(source) as file:
         reader = Reader(file)
         header = reader.header
         check_model(codec, header)
         channels = header.channels * codec.channels
         with (
             write_whole(target) as out,
-            _create_audio(out, target, header.rate, channels) as audio,
+            create_audio(out, target, header.rate, channels) as audio,
         ):
             # Only the trailer says where the last frame really ends: hold as much back.
             hold = math.ceil(header.hop * header.rate / header.model_rate) + ROUNDING
@@ -144,11 +137,11 @@ def decode_file(
             for piece in _decoded(codec, reader, strict, progress):
                 held = np.concatenate([held, piece], axis=1)
                 ready = max(0, held.shape[1] - hold)
-                _write(audio, held[:, :ready])
+                write_audio(audio, held[:, :ready])
                 written, held = written + ready, held[:, ready:]
             end = _true_end(reader, written, held.shape[1])
             missing = max(0, end - written - held.shape[1])
-            _write(audio, np.pad(held, ((0, 0), (0, missing)))[:, : end - written])
+            write_audio(audio, np.pad(held, ((0, 0), (0, missing)))[:, : end - written])
             if strict and reader.samples is None:
                 raise FormatError(f"{source} is truncated")
     return Decoded(header.rate, channels, end, reader.damaged, reader.samples is None)
@@ -254,91 +247,3 @@ def _true_end(reader: Reader, written: int, held: int) -> int:
             f"the trailer claims {reader.samples} samples, but the blocks hold {decoded}"
         )
     return reader.samples
-
-
-@contextmanager
-def write_whole(target: str) -> Iterator[BinaryIO]:
-    """A binary file that appears under its name only when complete; `-` is stdout."""
-    if target == PIPE:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(target)
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise AudioError(f"{target} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@contextmanager
-def _open_bytes(source: str) -> Iterator[BinaryIO]:
-    if source == PIPE:
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(source, "rb"))
-        except OSError as error:
-            raise AudioError(f"{source} cannot be read: {error.strerror}") from None
-        yield file
-
-
-@contextmanager
-def _open_audio(source: str) -> Iterator[soundfile.SoundFile]:
-    """A sound file; a pipe is spooled to disk first, because most formats need seeking."""
-    with _open_bytes(source) as file, tempfile.TemporaryFile() as spool:
-        seekable = file
-        if source == PIPE:
-            shutil.copyfileobj(file, spool)
-            spool.seek(0)
-            seekable = spool
-        try:
-            audio = soundfile.SoundFile(seekable)
-        except soundfile.SoundFileError as error:
-            reason = str(error).split(": ", 1)[-1]
-            raise AudioError(f"{source} is not audio that can be read: {reason}") from None
-        with audio:
-            yield audio
-
-
-@contextmanager
-def _create_audio(
-    out: BinaryIO, target: str, rate: int, channels: int
-) -> Iterator[soundfile.SoundFile]:
-    """A sound file in the format of the target's suffix, written through `out`."""
-    suffix = "WAV" if target == PIPE else Path(target).suffix[1:].upper()
-    kind = {"OPUS": "OGG", "OGA": "OGG", "AIF": "AIFF"}.get(suffix, suffix)
-    subtype = "OPUS" if suffix == "OPUS" else None
-    with tempfile.TemporaryFile() as spool:
-        seekable = spool if target == PIPE else out
-        try:
-            audio = soundfile.SoundFile(seekable, "w", rate, channels, subtype, format=kind)
-        except (soundfile.SoundFileError, TypeError, ValueError) as error:
-            raise AudioError(
-                f"{target} cannot be written as {suffix or 'audio without a suffix'} at "
-                f"{rate} Hz with {channels} channels: {error}; try .wav or .flac"
-            ) from None
-        with audio:
-            yield audio
-        if target == PIPE:
-            spool.seek(0)
-            shutil.copyfileobj(spool, out)
-
-
-def _write(audio: soundfile.SoundFile, piece: Samples) -> None:
-    if piece.shape[1]:
-        audio.write(np.clip(piece, -1, 1).T)

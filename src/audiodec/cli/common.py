@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from audiodec.errors import AudioError
-from audiodec.files import PIPE, Progress
+from audiodec.fileio import PIPE
+from audiodec.files import Progress
 
 Model = Annotated[
     str | None, typer.Option(help="Bundled model or model folder; the default if not given.")

@@ -9,7 +9,7 @@ import typer
 
 from audiodec.cli.common import console
 from audiodec.errors import ConfigError, MissingExtraError
-from audiodec.files import write_whole
+from audiodec.fileio import write_whole
 from audiodec.pretrained import find_model
 
 NEED = "training"

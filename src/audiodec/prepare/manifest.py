@@ -16,7 +16,7 @@ from pathlib import Path
 import soundfile
 
 from audiodec.errors import ConfigError
-from audiodec.files import write_whole
+from audiodec.fileio import write_whole
 
 SAVE_EVERY = 2000  # files
 

@@ -1,0 +1,110 @@
+"""Opening and writing files and pipes: outputs appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audiodec.errors import AudioError
+
+PIPE = "-"
+
+
+@contextmanager
+def write_whole(target: str) -> Iterator[BinaryIO]:
+    """A binary file that appears under its name only when complete; `-` is stdout."""
+    if target == PIPE:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise AudioError(f"{target} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def open_bytes(source: str) -> Iterator[BinaryIO]:
+    """A file or stdin. Raises AudioError when it cannot be read."""
+    if source == PIPE:
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(source, "rb"))
+        except OSError as error:
+            raise AudioError(f"{source} cannot be read: {error.strerror}") from None
+        yield file
+
+
+@contextmanager
+def open_audio(source: str) -> Iterator[soundfile.SoundFile]:
+    """A sound file; a pipe is spooled to disk first, because most formats need seeking."""
+    with open_bytes(source) as file, tempfile.TemporaryFile() as spool:
+        seekable = file
+        if source == PIPE:
+            shutil.copyfileobj(file, spool)
+            spool.seek(0)
+            seekable = spool
+        try:
+            audio = soundfile.SoundFile(seekable)
+        except soundfile.SoundFileError as error:
+            reason = str(error).split(": ", 1)[-1]
+            raise AudioError(f"{source} is not audio that can be read: {reason}") from None
+        with audio:
+            yield audio
+
+
+@contextmanager
+def create_audio(
+    out: BinaryIO, target: str, rate: int, channels: int
+) -> Iterator[soundfile.SoundFile]:
+    """A sound file in the format of the target's suffix, written through `out`."""
+    suffix = "WAV" if target == PIPE else Path(target).suffix[1:].upper()
+    kind = {"OPUS": "OGG", "OGA": "OGG", "AIF": "AIFF"}.get(suffix, suffix)
+    subtype = "OPUS" if suffix == "OPUS" else None
+    with tempfile.TemporaryFile() as spool:
+        seekable = spool if target == PIPE else out
+        try:
+            audio = soundfile.SoundFile(seekable, "w", rate, channels, subtype, format=kind)
+        except (soundfile.SoundFileError, TypeError, ValueError) as error:
+            raise AudioError(
+                f"{target} cannot be written as {suffix or 'audio without a suffix'} at "
+                f"{rate} Hz with {channels} channels: {error}; try .wav or .flac"
+            ) from None
+        with audio:
+            yield audio
+        if target == PIPE:
+            spool.seek(0)
+            shutil.copyfileobj(spool, out)
+
+
+def write_audio(audio: soundfile.SoundFile, piece: NDArray[np.float32]) -> None:
+    """Append [channels, n], clipped to full scale."""
+    if piece.shape[1]:
+        audio.write(np.clip(piece, -1, 1).T)
