@@ -38,7 +38,7 @@ def test_encode_info_decode(tmp_path: Path) -> None:
     assert run("encode", SPEECH, packed, "--bitrate", 3).returncode == 0
     facts = json.loads(run("info", packed, "--json").stdout)
     assert facts["samples"] == soundfile.info(SPEECH).frames
-    assert (facts["stages"], facts["kbps_per_channel"], facts["truncated"]) == (2, 3.0, False)
+    assert (facts["stages"], facts["kbps_per_stream"], facts["truncated"]) == (2, 3.0, False)
     assert facts["total_bytes"] == packed.stat().st_size
     assert "speech-48k" in run("info", packed).stdout
     assert run("decode", packed, tmp_path / "out.flac").returncode == 0
@@ -74,6 +74,9 @@ def test_folders_keep_their_tree_and_report_what_failed(tmp_path: Path) -> None:
         (("train", "missing.yaml"), "missing.yaml cannot be read"),
         (("train", "--resume", "nowhere"), "nowhere is not a run"),
         (("export", "nowhere", "out"), "nowhere"),
+        (("encode", SPEECH, "."), "is a folder"),
+        (("roundtrip", "-", "x.wav"), "needs files"),
+        (("bench", "quality", SPEECH, "--out", "no/where.csv"), "cannot be written"),
     ],
 )
 def test_errors_are_one_clear_line(

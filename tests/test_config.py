@@ -74,3 +74,21 @@ def test_wrong_overrides(tmp_path: Path, override: str, words: str) -> None:
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml")))
 def test_shipped_recipes_are_valid(path: Path) -> None:
     assert load_recipe(path).steps > 0
+
+
+def test_stages_that_share_settings_in_the_file_change_apart() -> None:
+    """YAML anchors save writing; an override of one stage must not reach the other."""
+    path = Path(__file__).parents[1] / "recipes" / "published" / "symAD_vctk_48000_hop300.yaml"
+    recipe = load_recipe(path, ["stages.0.optimizer.learning_rate=0.5"])
+    assert [stage.optimizer.learning_rate for stage in recipe.stages] == [0.5, 1e-4]
+
+
+def test_a_base_gives_what_a_recipe_leaves_open(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(RECIPE + "seed: 3\nvalidation: {seconds: 2, pictures: 1}\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\nvalidation: {seconds: 4}\n")
+    recipe = load_recipe(tmp_path / "b.yaml")
+    assert (recipe.name, recipe.seed) == ("b", 3)
+    assert (recipe.validation.seconds, recipe.validation.pictures) == (4, 1)
+    (tmp_path / "a.yaml").write_text("base: b.yaml\n")
+    with pytest.raises(ConfigError, match="circle"):
+        load_recipe(tmp_path / "a.yaml")

@@ -143,6 +143,18 @@ def test_unusable_input(small: audiodec.Codec, tmp_path: Path) -> None:
         decode_file(small, str(tmp_path / "x.adc"), str(tmp_path / "out.xyz"))
 
 
+def test_folders_and_devices_as_targets(small: audiodec.Codec, tmp_path: Path) -> None:
+    write_audio(tmp_path / "in.wav", 5000, 16000)
+    with pytest.raises(AudioError, match="is a folder"):
+        encode_file(small, str(tmp_path / "in.wav"), str(tmp_path))
+    encode_file(small, str(tmp_path / "in.wav"), "/dev/null")
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "link.adc").symlink_to(tmp_path / "real.adc")
+    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "link.adc"))
+    assert (tmp_path / "link.adc").is_symlink()
+    assert (tmp_path / "real.adc").is_file()
+
+
 def test_pipes(small: audiodec.Codec, small_folder: Path, tmp_path: Path) -> None:
     write_audio(tmp_path / "in.wav", 50_000, 22050)
     command = [sys.executable, "-m", "audiodec"]

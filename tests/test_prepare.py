@@ -137,6 +137,9 @@ def test_rooms_and_mixed_pairs(tmp_path: Path) -> None:
     clean, noisy = (soundfile.read(tmp_path / "pairs" / pair[k])[0] for k in ("path", "noisy"))
     assert len(clean) == len(noisy) == 48000
     assert np.corrcoef(clean, noisy)[0, 1] < 0.99
+    said, code = prepare("mix", tmp_path / "clean.csv", tmp_path / "noise", tmp_path / "pairs")
+    assert code == 1
+    assert "other settings" in said
     # The trainer draws both sides of a pair from the same place.
     source = Source(path=str(tmp_path / "pairs" / "manifest.csv"))
     data = Data(sources=(source,), batch=2, crop=0.2, speed_probability=0, lowpass_probability=0)

@@ -203,6 +203,32 @@ def test_vocoder_on_a_frozen_autoencoder(recipe_file: Path, tmp_path: Path) -> N
     assert composed.info.weights_hash == whole.info.weights_hash  # who can decode its files
 
 
+def test_a_run_from_a_model_survives_a_kill_before_its_first_checkpoint(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
+    export_model(checkpoint.trained_codec(tmp_path / "ae"), "ae", tmp_path / "model")
+    path = change(recipe_file, init=str(tmp_path / "model"), stages=[METRIC])
+    started = Trainer.start(load_recipe(path), tmp_path / "run")  # and killed here
+    resumed = Trainer.resume(tmp_path / "run")
+    assert started.started
+    assert resumed.started
+    for name, value in started.codec.state_dict().items():
+        assert torch.equal(value, resumed.codec.state_dict()[name]), name
+
+
+def test_a_decoder_trained_on_an_imported_models_codes_composes_with_it(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    """float32 weights as `import` writes them, float16 ones as `export` does: same codebooks."""
+    Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
+    export_model(checkpoint.trained_codec(tmp_path / "ae"), "ae", tmp_path / "a", torch.float32)
+    path = change(recipe_file, init=str(tmp_path / "a"), stages=[ADVERSARIAL])
+    Trainer.start(load_recipe(path), tmp_path / "run").fit()
+    export_model(checkpoint.trained_codec(tmp_path / "run"), "b", tmp_path / "b")
+    assert audiodec.load(encoder=tmp_path / "a", decoder=tmp_path / "b").info.id == "b"
+
+
 def test_composing_with_other_codebooks_is_refused(recipe_file: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 1)):
         recipe = load_recipe(change(recipe_file, stages=[METRIC], seed=seed))

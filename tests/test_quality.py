@@ -55,3 +55,18 @@ def test_intervals_cover_the_mean_and_shrink_with_clips() -> None:
         return mean.high - mean.low
 
     assert interval(400) < 0.5 * interval(20)
+
+
+def test_mistakes_show_before_other_processes_start(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "clip.wav", soundfile.read(SPEECH)[0], 48000)
+    with pytest.raises(audiodec.ModelError, match="no model"):
+        list(measure([OursSpec("nonsense", 3)], find_clips([tmp_path]), jobs=2))
+
+
+def test_models_of_other_rates_are_compared_at_48_khz(
+    small: audiodec.Codec, speech: np.ndarray
+) -> None:
+    result = Ours(small, small.bitrates[-1]).run(speech)
+    assert len(result.audio) == len(speech)
+    kbps = result.payload_bytes * 8 * 48000 / len(speech) / 1000
+    assert kbps == pytest.approx(small.bitrates[-1], rel=0.05)

@@ -67,6 +67,8 @@ def test_beam_search_of_one_is_greedy_and_wider_is_better() -> None:
     assert np.array_equal(search(latents.numpy(), 3, 1), quantizer.encode(latents).numpy())
     errors = [error(search(latents.numpy(), 3, beam)) for beam in (1, 4, 16)]
     assert errors[0] > errors[1] >= errors[2]
+    widest = search(latents.numpy(), 3, 64)  # more than the codebook has
+    assert error(widest) <= errors[2]
     best_of_two = [error(search(latents.numpy(), 2, beam)) for beam in (1, 16)]
     assert best_of_two[1] < best_of_two[0]
 

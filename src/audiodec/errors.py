@@ -1,5 +1,7 @@
 """Errors a user can make, by name. Each carries one line that says what is wrong and what to do."""
 
+from __future__ import annotations
+
 
 class AudioDecError(Exception):
     """Base of every error this library raises on purpose."""
@@ -26,3 +28,7 @@ class MissingExtraError(AudioDecError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs extra packages: pip install 'audiodec[{extra}]'")
+        self._made_of = (feature, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), self._made_of  # so that it can come from another process

@@ -18,16 +18,31 @@ from numpy.typing import NDArray
 from audiodec.errors import AudioError
 
 PIPE = "-"
+AUDIO_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
+    ".aif", ".oga", ".opus"
+}  # fmt: skip
 
 
 @contextmanager
 def write_whole(target: str) -> Iterator[BinaryIO]:
-    """A binary file that appears under its name only when complete; `-` is stdout."""
+    """A binary file that appears under its name only when complete.
+
+    `-` is stdout; a device or named pipe is written to as it stands.
+
+    Raises:
+        AudioError: it cannot be written.
+    """
     if target == PIPE:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    path = Path(target)
+    path = Path(target).resolve()
+    if path.is_dir():
+        raise AudioError(f"{target} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:

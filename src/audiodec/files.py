@@ -182,7 +182,7 @@ def _resampled(
             piece = audio.read(READ, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             raise AudioError(
-                f"{audio.name} is damaged after {count.samples} samples: {error}"
+                f"the input is damaged after {count.samples} samples: {error}"
             ) from None
         last = not len(piece)
         count.samples += len(piece)

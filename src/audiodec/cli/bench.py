@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ import typer
 
 from audiodec.cli.common import Json, Model, console
 from audiodec.errors import MissingExtraError
+from audiodec.fileio import write_whole
 
 if TYPE_CHECKING:
     from audiodec.evaluation.latency import Window
@@ -46,7 +48,10 @@ def latency(
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = find_model(model) if recipe is None else _untrained(recipe, Path(temporary))
-        runtimes: list[Literal["onnx", "torch"]] = ["onnx", "torch"] if eager else ["onnx"]
+        runtimes: list[Literal["onnx", "torch"]] = ["onnx"]
+        if eager:
+            runtimes.append("torch")
+            _limit_torch(threads)
         codecs = [audiodec.load(folder, runtime=r, threads=threads) for r in runtimes]
         results = dict(zip(runtimes, measure(codecs, windows), strict=True))
         load, first = cold_start(str(folder.resolve()))
@@ -66,6 +71,14 @@ def latency(
         title = f"{name}, {runtime}, {threads} thread(s), {windows} windows each, all times in ms"
         _print_latency(title, rows)
     typer.echo(f"cold start: import and load {load:.2f} s, first frame {1000 * first:.1f} ms")
+
+
+def _limit_torch(threads: int) -> None:
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("timing plain torch", "train") from None
+    torch.set_num_threads(threads)
 
 
 def _print_latency(title: str, rows: list[Window]) -> None:
@@ -109,7 +122,7 @@ def _untrained(recipe: Path, temporary: Path) -> Path:
 
 @bench.command()
 def quality(
-    clips: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders of them.")],
+    clips: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     bitrate: Annotated[
         list[float] | None, typer.Option(help="kbps; may be repeated. 3, 6, 9, 12 if not given.")
     ] = None,
@@ -123,7 +136,8 @@ def quality(
     from rich.progress import track
 
     from audiodec.evaluation.codecs import OpusSpec, OursSpec, Spec
-    from audiodec.evaluation.quality import METRICS, find_clips, measure, summarise
+    from audiodec.evaluation.metrics import METRICS
+    from audiodec.evaluation.quality import find_clips, measure, summarise
 
     rates = bitrate or [3, 6, 9, 12]
     specs: list[Spec] = [OursSpec(model, rate, effort) for rate in rates]
@@ -132,26 +146,26 @@ def quality(
             specs += [OpusSpec(rate, fullband=False), OpusSpec(rate, fullband=True)]
     found = find_clips(clips)
     total = len(found) * len(specs)
-    scores = list(track(measure(specs, found, jobs), "scoring", total, console=console))
-    summary = summarise(scores)
-    if out is not None:
+    with write_whole(str(out or os.devnull)) as table:  # opened first: scoring takes long
+        scores = list(track(measure(specs, found, jobs), "scoring", total, console=console))
         lines = [",".join(("codec", "clip", "kbps", "lag", *METRICS))]
         for s in scores:
             cells = ["" if v is None else f"{v:.4f}" for v in s.values.values()]
             lines.append(",".join((s.codec, s.clip, f"{s.kbps:.3f}", str(s.lag), *cells)))
-        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _print_scores(summary, len(found), METRICS, as_json)
+        table.write(("\n".join(lines) + "\n").encode())
+    _print_scores(summarise(scores), len(found), tuple(METRICS), as_json)
 
 
 @bench.command()
 def loss(
-    clips: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders of them.")],
+    clips: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     bitrate: Annotated[float, typer.Option(help="kbps.")] = 12,
     copies: Annotated[
         int, typer.Option(min=1, help="Leading stages of which copies ride along.")
     ] = 2,
     rates: Annotated[
-        list[float] | None, typer.Option("--loss", help="Share of packets lost; may be repeated.")
+        list[float] | None,
+        typer.Option("--loss", min=0, max=0.9, help="Share of packets lost; may be repeated."),
     ] = None,
     burst: Annotated[float, typer.Option(min=1, help="Mean length of a run of losses.")] = 3,
     model: Model = None,

@@ -9,21 +9,8 @@ import typer
 import audiodec
 from audiodec.cli.common import Bitrate, Effort, Model, Mono, console, duration, pairs, progress
 from audiodec.errors import AudioDecError
+from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.files import encode_file
-
-SUFFIXES = {
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".au",
-    ".caf",
-    ".w64",
-}
 
 
 def encode(
@@ -37,7 +24,7 @@ def encode(
     """Code speech: any format libsndfile reads, any sample rate and channel count."""
     codec = audiodec.load(model)
     failed = 0
-    jobs = pairs(source, target, SUFFIXES, ".adc")
+    jobs = pairs(source, target, AUDIO_SUFFIXES, ".adc")
     for one, out in jobs:
         try:
             with progress(one, duration(one)) as tell:

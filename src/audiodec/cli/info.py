@@ -8,36 +8,33 @@ from typing import Annotated, Any
 import typer
 
 from audiodec.cli.common import Json
-from audiodec.errors import AudioError
+from audiodec.fileio import open_bytes
 
 
 def info(
-    file: Annotated[str, typer.Argument(metavar="FILE", help=".adc file.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help=".adc file, or - for a pipe.")],
     as_json: Json = False,
 ) -> None:
     """Show what an .adc file holds, and whether it is whole."""
     from audiodec.bitstream.container import Reader
 
-    try:
-        with open(file, "rb") as data:
-            reader = Reader(data)
-            frames = sum(block.frames for block in reader.blocks())
-    except OSError as error:
-        raise AudioError(f"{file} cannot be read: {error.strerror}") from None
+    with open_bytes(file) as data:
+        reader = Reader(data)
+        frames = sum(block.frames for block in reader.blocks())
     header = reader.header
     kbps = header.model_rate / header.hop * header.stages * header.bits / 1000
     facts: dict[str, Any] = {
         "model": header.model_id,
         "weights": header.weights_hash.hex(),
         "sample_rate": header.rate,
-        "channels": header.channels,
+        "streams": header.channels,
         "samples": reader.samples,
         "seconds": round((frames * header.hop) / header.model_rate, 3)
         if reader.samples is None
         else round(reader.samples / header.rate, 3),
         "frames": frames,
         "stages": header.stages,
-        "kbps_per_channel": kbps,
+        "kbps_per_stream": kbps,
         "payload_bytes": reader.payload_bytes,
         "total_bytes": reader.total_bytes,
         "damaged_blocks": reader.damaged,

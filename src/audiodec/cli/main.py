@@ -52,3 +52,6 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        print(f"audiodec: error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -95,29 +97,41 @@ def mix(
 ) -> None:
     """Noisy-clean pairs at chosen SNRs; the same seed makes the same pairs."""
     from audiodec.prepare.manifest import Recording, make_manifest, read_manifest
-    from audiodec.prepare.mixing import Mixer
+    from audiodec.prepare.mixing import Mixer, mix_file
 
+    settings = {
+        "manifest": str(manifest), "noise": str(noise), "snr": snr, "rooms": str(rooms),
+        "room_probability": room_probability, "seed": seed,
+    }  # fmt: skip
+    _same_settings(out / "settings.json", settings)
     rows = read_manifest(manifest)
     mixers: dict[int, Mixer] = {}
-    pairs = []
-    for number, row in enumerate(track(rows, "mixing", console=console, transient=True)):
-        clean = manifest.parent / row.path
-        noisy = out / "noisy" / f"{number:06d}.flac"
+    pairs, problems = [], []
+    for row in track(rows, "mixing", console=console, transient=True):
         if row.rate not in mixers:
             mixers[row.rate] = Mixer.of(row.rate, [noise], rooms, snr, room_probability)
-        target = out / "clean" / f"{number:06d}.flac"
+        name = hashlib.sha256(row.path.encode()).hexdigest()[:16]  # of the recording, not its row
+        target, noisy = (out / kind / f"{name}.flac" for kind in ("clean", "noisy"))
         if not (noisy.exists() and target.exists()):
-            samples, rate = soundfile.read(clean, dtype="float32", always_2d=True)
-            speech = np.ascontiguousarray(samples.T)
-            heard = mixers[row.rate](speech, np.random.default_rng([seed, number]))
-            loudest = max(1.0, float(np.abs(heard).max()))  # both quieter, rather than clipped
-            for path, signal in ((target, speech), (noisy, heard)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".part")
-                soundfile.write(part, (signal / loudest).T, rate, format="FLAC")
-                part.replace(path)
+            random = np.random.default_rng([seed, int(name, 16)])
+            try:
+                mix_file(manifest.parent / row.path, target, noisy, mixers[row.rate], random)
+            except soundfile.SoundFileError as error:
+                problems.append(f"{row.path}: {error}")
+                continue
         pairs.append(Recording(target, row.speaker, row.split, noisy))
-    made, problems = make_manifest(pairs, out / "manifest.csv")
-    for problem in problems:
+    made, more = make_manifest(pairs, out / "manifest.csv")
+    for problem in problems + more:
         console.print(f"left out: {problem}", markup=False, soft_wrap=True)
     console.print(f"{out / 'manifest.csv'}: {len(made)} pairs", markup=False)
+
+
+def _same_settings(path: Path, settings: dict[str, object]) -> None:
+    """Go on only with what the folder was begun with. Raises ConfigError."""
+    text = json.dumps(settings, indent=2)
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
+            raise ConfigError(f"{path.parent} was mixed with other settings: choose another folder")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ from rich.table import Table
 import audiodec
 from audiodec.cli.common import Bitrate, Effort, Model, Mono, console, duration, progress
 from audiodec.errors import AudioError, MissingExtraError
+from audiodec.fileio import PIPE
 from audiodec.files import Coded, decode_file, encode_file
 
 SCORED = 30  # seconds at most, from the start, that metrics and picture look at
@@ -30,6 +31,8 @@ def roundtrip(
     model: Model = None,
 ) -> None:
     """Code and decode a file; report bitrate, speed, latency and quality; draw spectrograms."""
+    if PIPE in (source, target):
+        raise AudioError("roundtrip needs files: it reads both again to compare them")
     begin = time.perf_counter()
     codec = audiodec.load(model)
     load = time.perf_counter() - begin

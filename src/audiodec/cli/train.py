@@ -62,7 +62,7 @@ def export(
         from audiodec.training.checkpoint import trained_codec
     except ImportError:
         raise MissingExtraError(NEED, "train") from None
-    info = export_model(trained_codec(run), model_id or out.name, out)
+    info = export_model(trained_codec(run), model_id or default_id(out), out)
     console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)
 
 
@@ -86,7 +86,7 @@ def statistics(
         raise MissingExtraError(NEED, "train") from None
     settings = load_recipe(recipe, overrides or [])
     codec = Codec(settings.codec).eval()
-    if settings.init is None or not initialise(codec, settings.init):
+    if settings.init is None or "encoder" not in initialise(codec, settings.init):
         raise ConfigError(f"{recipe}: `init` must name a model with this recipe's encoder")
     mean, scale = measure_statistics(codec, settings, frames)
     with write_whole(str(out)) as file:
@@ -118,5 +118,10 @@ def import_published(
         raise MissingExtraError("importing checkpoints", "train") from None
     base = None if autoencoder is None else load_codec(find_model(autoencoder))
     codec = import_checkpoint(checkpoint, config, base)
-    info = export_model(codec, model_id or out.name.lower()[:24], out, torch.float32)
+    info = export_model(codec, model_id or default_id(out), out, torch.float32)
     console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)
+
+
+def default_id(out: Path) -> str:
+    """A model id made of its folder's name: lower case, at most 24 characters."""
+    return out.name.lower()[:24]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import soxr
 
 import audiodec
-from audiodec.errors import AudioDecError, MissingExtraError
+from audiodec.errors import AudioDecError, ConfigError, MissingExtraError
 from audiodec.runtime.base import Samples
 from audiodec.session import Codec
 
@@ -82,15 +83,19 @@ class Ours:
     """
 
     def __init__(self, codec: Codec, bitrate: float, effort: int = 1) -> None:
+        if codec.channels != 1:
+            raise ConfigError(f"model {codec.info.id} takes {codec.channels} channels, not one")
         self.codec, self.bitrate, self.effort = codec, bitrate, effort
         self.name = f"AudioDec {bitrate:g}" + (f" effort {effort}" if effort > 1 else "")
 
     def run(self, samples: Samples) -> Result:
         # Four frames a packet: whole bytes at every number of 10-bit stages.
         encoder = self.codec.encoder(self.bitrate, self.effort, frames_per_packet=4)
-        packets = encoder.write(samples) + encoder.drain()
+        rate = self.codec.sample_rate
+        packets = encoder.write(_resampled(samples, RATE, rate)) + encoder.drain()
         decoder = self.codec.decoder(frames_per_packet=4)
         audio = np.concatenate([decoder.decode(packet) for packet in packets])
+        audio = _resampled(audio, rate, RATE)
         return Result(audio[: len(samples)], sum(map(len, packets)))
 
 
@@ -183,6 +188,10 @@ class Opus:
             if decoded != self.frame:
                 raise AudioDecError(f"libopus failed to decode: {decoded}")
         return out
+
+
+def _resampled(samples: Samples, rate: int, to: int) -> Samples:
+    return samples if rate == to else np.asarray(soxr.resample(samples, rate, to), np.float32)
 
 
 def _pointer(array: Samples, start: int) -> Any:

@@ -23,7 +23,8 @@ import time; begin = time.perf_counter()
 import numpy, audiodec
 codec = audiodec.load({folder!r})
 loaded = time.perf_counter()
-codec.decode(codec.encode(numpy.zeros(codec.hop, numpy.float32)))
+shape = (codec.channels, codec.hop) if codec.channels > 1 else codec.hop
+codec.decode(codec.encode(numpy.zeros(shape, numpy.float32)))
 print(loaded - begin, time.perf_counter() - loaded)
 """
 

@@ -57,10 +57,14 @@ def measure(
         a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + copies of 3 stages".
 
     Raises:
-        ConfigError: the model has no whole number of frames in 20 ms.
+        ConfigError: the model has another rate, several channels, or no whole number of frames
+            in 20 ms.
     """
-    if not np.isclose(PERIOD * codec.config.frame_rate % 1, 0):
-        raise ConfigError(f"model {codec.info.id} has no whole number of frames in 20 ms")
+    frames = PERIOD * codec.config.frame_rate
+    if (codec.sample_rate, codec.channels) != (RATE, 1) or not np.isclose(frames, round(frames)):
+        raise ConfigError(
+            f"model {codec.info.id} is not for one channel of 48 kHz in whole frames of 20 ms"
+        )
     for seed, path in enumerate(clips):
         samples = read_clip(path)
         for loss in losses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import soxr
 
 from audiodec.errors import AudioError
 from audiodec.evaluation.codecs import RATE, Peer, Spec
-from audiodec.evaluation.metrics import align, score
+from audiodec.evaluation.metrics import METRICS, align, score
+from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.runtime.base import Samples
 
-METRICS = ("PESQ-WB", "ESTOI", "ViSQOL-speech", "ViSQOL-audio", "mel distance", "SNR dB")
 DRAWS = 1000  # of the bootstrap
 
 
@@ -38,13 +39,13 @@ class Score:
 
 
 def find_clips(folders: Sequence[Path]) -> list[Path]:
-    """WAV and FLAC files given or below the folders. Raises AudioError when there are none."""
+    """Audio files given or below the folders. Raises AudioError when there are none."""
     clips: list[Path] = []
     for path in folders:
-        below = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in (".wav", ".flac")]
+        below = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
         clips += below if path.is_dir() else [path]
     if not clips:
-        raise AudioError(f"no WAV or FLAC files in {', '.join(map(str, folders))}")
+        raise AudioError(f"no audio files in {', '.join(map(str, folders))}")
     return clips
 
 
@@ -54,14 +55,14 @@ def measure(specs: Sequence[Spec], clips: Sequence[Path], jobs: int = 1) -> Iter
     Args:
         jobs: processes among which clips are shared.
     """
+    codecs = [spec.create() for spec in specs]  # here too, so that mistakes show at once
     if jobs == 1:
-        codecs = [spec.create() for spec in specs]
         for path in clips:
             yield from _score_clip(codecs, path)
         return
-    start = multiprocessing.get_context("spawn")
-    with start.Pool(jobs, _start_worker, (specs,)) as pool:
-        for scores in pool.imap(_score_in_worker, clips):
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, _start_worker, (specs,)) as pool:
+        for scores in pool.map(_score_in_worker, clips):
             yield from scores
 
 
@@ -81,7 +82,7 @@ def _score_clip(codecs: Sequence[Peer], path: Path) -> Iterator[Score]:
     for codec in codecs:
         result = codec.run(samples)
         original, decoded, lag = align(samples, result.audio, RATE)
-        values = score(original, decoded, RATE, METRICS)
+        values = score(original, decoded, RATE)
         kbps = result.payload_bytes * 8 * RATE / len(samples) / 1000
         yield Score(codec.name, path.stem, kbps, lag, values)
 

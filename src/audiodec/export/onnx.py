@@ -76,7 +76,7 @@ def export_model(
     """Write a model folder; all of it appears at once, after the parity check.
 
     Args:
-        dtype: in which weights are stored, float16 or float32.
+        dtype: in which weights are stored, float16 or float32; codebooks are always float32.
 
     Raises:
         ModelError: the folder exists, or a graph differs from torch by more than 1e-4.
@@ -90,7 +90,11 @@ def export_model(
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         work = Path(temporary) / folder.name
         work.mkdir()
-        state = {k: v.to(dtype).contiguous() for k, v in codec.state_dict().items()}
+        # Codebooks keep every bit: models that share them must see that they do.
+        state = {
+            k: v.to(torch.float32 if k.startswith("quantizer.") else dtype).contiguous()
+            for k, v in codec.state_dict().items()
+        }
         codec.load_state_dict({k: v.float() for k, v in state.items()})
         save_file(state, work / WEIGHTS)
         hop, channels, dim = codec.config.hop, codec.config.channels, codec.config.quantizer.dim

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiodec.errors import ConfigError
+from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.prepare.manifest import Recording
 
 TEST, VALID = {"p232", "p257"}, {"p226", "p287"}
-AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 LIBRITTS = (
     "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other",
     "test-clean", "test-other",
@@ -91,12 +91,12 @@ def folder(path: Path) -> Found:
     """
     recordings = []
     for p in sorted(path.rglob("*")):
-        if p.suffix.lower() in AUDIO:
+        if p.suffix.lower() in AUDIO_SUFFIXES:
             parts = p.relative_to(path).parts
             speaker = parts[0] if len(parts) > 1 else ""
             recordings.append(Recording(p, speaker or path.name, _hashed_split(speaker)))
     if not recordings:
-        raise ConfigError(f"{path} holds no audio files ({', '.join(sorted(AUDIO))})")
+        raise ConfigError(f"{path} holds no audio files")
     return Found(recordings, [])
 
 

@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import soundfile
@@ -43,6 +43,7 @@ class Row:
     speaker: str
     split: str
     seconds: float
+    frames: int  # samples per channel
     rate: int  # Hz
     channels: int
     bytes: int
@@ -55,8 +56,8 @@ def read_manifest(path: Path) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as file:
             return [
                 Row(
-                    r["path"], r["speaker"], r["split"], float(r["seconds"]), int(r["rate"]),
-                    int(r["channels"]), int(r["bytes"]), r["noisy"],
+                    r["path"], r["speaker"], r["split"], float(r["seconds"]), int(r["frames"]),
+                    int(r["rate"]), int(r["channels"]), int(r["bytes"]), r["noisy"],
                 )
                 for r in csv.DictReader(file)
             ]  # fmt: skip
@@ -107,14 +108,11 @@ def _row(recording: Recording, base: Path, known: dict[str, Row]) -> Row:
     size = recording.path.stat().st_size
     old = known.get(path)
     if old is not None and old.bytes == size:
-        return Row(
-            path, recording.speaker, recording.split, old.seconds, old.rate, old.channels, size,
-            noisy,
-        )  # fmt: skip
+        return replace(old, speaker=recording.speaker, split=recording.split, noisy=noisy)
     info = soundfile.info(recording.path)
     if recording.noisy is not None and soundfile.info(recording.noisy).frames != info.frames:
         raise ValueError("its noisy version has another length")
     return Row(
-        path, recording.speaker, recording.split, round(info.duration, 3), info.samplerate,
-        info.channels, size, noisy,
+        path, recording.speaker, recording.split, round(info.duration, 3), info.frames,
+        info.samplerate, info.channels, size, noisy,
     )  # fmt: skip

@@ -11,10 +11,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audiodec.errors import ConfigError
+from audiodec.errors import AudioError, ConfigError
+from audiodec.fileio import AUDIO_SUFFIXES
 
 Samples = NDArray[np.float32]
-SUFFIXES = (".wav", ".flac", ".ogg")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ class Mixer:
         """From folders of noise and of room responses. Raises ConfigError when one is empty."""
         noises = []
         for path in (path for folder in noise for path in _audio_files(folder)):
-            info = soundfile.info(path)
+            try:
+                info = soundfile.info(path)
+            except soundfile.SoundFileError as error:
+                raise AudioError(f"noise {path} cannot be read: {error}") from None
             noises.append((path, info.frames, info.samplerate))
         responses = []
         for path in _audio_files(rooms) if rooms else []:
@@ -84,8 +87,23 @@ class Mixer:
         return np.resize(noise, samples).astype(np.float32)
 
 
+def mix_file(
+    clean: Path, target: Path, noisy: Path, mixer: Mixer, random: np.random.Generator
+) -> None:
+    """Write a recording and its noisy version as FLAC, both quieter where the sum would clip."""
+    samples, rate = soundfile.read(clean, dtype="float32", always_2d=True)
+    speech = np.ascontiguousarray(samples.T)
+    heard = mixer(speech, random)
+    loudest = max(1.0, float(np.abs(heard).max()))
+    for path, signal in ((target, speech), (noisy, heard)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        soundfile.write(part, (signal / loudest).T, rate, format="FLAC")
+        part.replace(path)
+
+
 def _audio_files(folder: Path) -> list[Path]:
-    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
     if not found:
-        raise ConfigError(f"{folder} holds no WAV, FLAC or OGG files")
+        raise ConfigError(f"{folder} holds no audio files")
     return found

@@ -50,6 +50,15 @@ def import_checkpoint(path: Path, config: Path | None, autoencoder: Codec | None
     """
     settings = read_settings(config or path.parent / "config.yml")
     tensors = fold_weight_norm(read_tensors(path))
+    try:
+        return _build(settings, tensors, path, autoencoder)
+    except KeyError as error:
+        raise ConfigError(f"config.yml: generator_params lacks {error}") from None
+
+
+def _build(
+    settings: dict[str, Any], tensors: Tensors, path: Path, autoencoder: Codec | None
+) -> Codec:
     if settings.get("train_mode") == "vocoder":
         if autoencoder is None:
             raise ModelError(
@@ -66,7 +75,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(data["generator_params"], dict) or "sampling_rate" not in data:
             raise KeyError("sampling_rate")
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: not a published config.yml: {reason}") from None
     assert isinstance(data, dict)
@@ -107,9 +116,11 @@ def fold_weight_norm(tensors: Tensors) -> Tensors:
 
 def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Codec:
     p = settings["generator_params"]
-    kind, projector = p.get("codec", "audiodec"), p.get("projector", "conv1d")
-    if kind not in ("audiodec", "activate_audiodec") or projector != "conv1d":
-        raise ConfigError(f"config.yml: codec {kind!r} with projector {projector!r} is not known")
+    kind = p.get("codec", "audiodec")
+    _expect(p, "codec", "audiodec", "activate_audiodec")
+    _expect(p, "projector", "conv1d")
+    _expect(p, "quantier", "residual_vq")
+    _expect(p, "mode", "causal")
     strides, shared = p["enc_strides"], {"kind": "seanet", "activated": kind != "audiodec"}
     config = from_data(
         CodecConfig,
@@ -151,6 +162,10 @@ def _vocoder(
     settings: dict[str, Any], tensors: Tensors, statistics: Path, autoencoder: Codec
 ) -> Codec:
     p = settings["generator_params"]
+    _expect(p, "nonlinear_activation", "LeakyReLU")
+    _expect(p, "nonlinear_activation_params", {"negative_slope": 0.1})
+    _expect(p, "use_additional_convs", True)
+    _expect(p, "resblock_dilations", [p["resblock_dilations"][0]] * len(p["resblock_kernel_sizes"]))
     base = autoencoder.config
     decoder = {
         "kind": "hifigan", "channels": p["channels"], "kernel": p["kernel_size"],
@@ -179,6 +194,12 @@ def _vocoder(
     return codec.eval()
 
 
+def _expect(settings: dict[str, Any], name: str, *known: Any) -> None:
+    """Refuse what would change the sound unseen. Raises ConfigError."""
+    if settings.get(name, known[0]) not in known:
+        raise ConfigError(f"config.yml: {name} {settings[name]!r} is not known here")
+
+
 def read_statistics(path: Path, dim: int) -> tuple[Tensor, Tensor]:
     """Mean and scale from a vocoder's `stats.npy`.
 
@@ -187,7 +208,7 @@ def read_statistics(path: Path, dim: int) -> tuple[Tensor, Tensor]:
     """
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as statistics: {error}") from None
     if values.shape != (2, dim) or not np.isfinite(values).all() or (values[1] <= 0).any():
         raise ModelError(f"{path}: not a mean and a scale of {dim} dimensions")

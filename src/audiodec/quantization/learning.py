@@ -36,8 +36,8 @@ class CodebookLearner(nn.Module):
 
     Args:
         decay: of the running averages.
-        mean_decay: of the latents' running mean, which is taken off first; None: it stays as the
-            k-means start left it, and the gradient passes whole.
+        mean_decay: of the latents' running mean, which is taken off first; None: it stays as it is
+            (zero, in a new quantizer), and the gradient passes whole.
         dead_below: usage, relative to the mean of all codes, below which a code restarts.
         smoothing: Laplace smoothing of the usage.
         commit_to_first: commit to the first stage alone, as the published training does: its

@@ -79,8 +79,8 @@ class Redundancy:
     """
 
     def __init__(self, frames: int, bits: int, distance: int = 3, stages: int = 0) -> None:
-        if not 1 <= distance <= MAX_DISTANCE:
-            raise ValueError(f"distance must be 1 to {MAX_DISTANCE}, not {distance}")
+        if not 1 <= distance <= MAX_DISTANCE or not 1 <= frames <= MAX_FRAMES:
+            raise ValueError(f"a distance of {distance} or {frames} frames do not fit a payload")
         self.frames, self.bits, self.distance, self.stages = frames, bits, distance, stages
         self._sent: deque[bytes] = deque(maxlen=distance)
 

@@ -59,7 +59,8 @@ class Codebooks:
             # |r - c|^2 = |r|^2 - 2 r.c + |c|^2, for every kept path and every code.
             energy = np.square(residual).sum(-1, keepdims=True)
             cost = (energy - 2 * residual @ codebook.T + squares).reshape(len(x), -1)
-            best = np.argpartition(cost, beam - 1, axis=1)[:, :beam]
+            kept = min(beam, cost.shape[1])
+            best = np.argpartition(cost, kept - 1, axis=1)[:, :kept]
             parent, code = np.divmod(best, len(codebook))
             residual = residual[rows, parent] - codebook[code]
             paths = np.concatenate([paths[rows, parent], code[..., None]], axis=-1)

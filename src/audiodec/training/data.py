@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +16,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from audiodec.errors import AudioError, ConfigError
+from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.prepare.manifest import read_manifest
 from audiodec.prepare.mixing import Mixer
 from audiodec.training.recipe import Data, Source
 
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga"}
 TRUSTED = 0.93  # share of a source's bandwidth that filters before its edge leave intact
 QUIETEST = 1e-3  # rms (-60 dBFS) below which a crop teaches nothing
 CLIPPED_SHARE = 1e-3  # of samples at full scale, above which a crop is dropped
+MARGIN = 0.01  # seconds that a clip must be longer than the stretch it gives
 TRIES = 100  # crops looked at before a source is called unusable
 
 Samples = NDArray[np.float32]
@@ -61,24 +63,23 @@ def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]
         AudioError: a recording cannot be read.
     """
     path = Path(source.path)
-    found: list[tuple[Path, Path | None]]
     if path.is_dir():
-        found = [(p, None) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+        found = _folder(path)
     elif path.suffix == ".csv" and path.is_file():
         found = _manifest(path)
     else:
         raise ConfigError(f"source {path} is neither a folder nor a manifest (.csv)")
-    held_out = re.compile(source.exclude) if source.exclude else None
-    clips = []
-    for clip, noisy in found:
-        if held_out and held_out.search(clip.name):
-            continue
-        try:
-            info = soundfile.info(clip)
-        except soundfile.SoundFileError as error:
-            raise AudioError(f"{clip} cannot be read: {error}; remove it or repair it") from None
-        if info.duration >= shortest and info.channels >= channels:
-            clips.append(Clip(clip, info.samplerate, info.frames, noisy))
+    try:
+        held_out = re.compile(source.exclude) if source.exclude else None
+    except re.error as error:
+        raise ConfigError(f"source {path}: exclude is no regular expression: {error}") from None
+    clips = [
+        clip
+        for clip, own_channels in found
+        if clip.length >= shortest * clip.rate
+        and own_channels >= channels
+        and not (held_out and held_out.search(clip.path.name))
+    ]
     if not clips:
         raise ConfigError(
             f"source {path} has no recording of {shortest:g} s or more"
@@ -87,14 +88,23 @@ def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]
     return clips
 
 
-def _manifest(path: Path) -> list[tuple[Path, Path | None]]:
-    """(recording, its noisy version) of the training split."""
-    base = path.parent
-    return [
-        (base / row.path, base / row.noisy if row.noisy else None)
-        for row in read_manifest(path)
-        if row.split == "train"
-    ]
+def _folder(folder: Path) -> Iterator[tuple[Clip, int]]:
+    """Clips of a folder, and their channels."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in AUDIO_SUFFIXES:
+            try:
+                info = soundfile.info(path)
+            except soundfile.SoundFileError as error:
+                raise AudioError(f"{path} cannot be read: {error}; remove or repair it") from None
+            yield Clip(path, info.samplerate, info.frames), info.channels
+
+
+def _manifest(path: Path) -> Iterator[tuple[Clip, int]]:
+    """Clips of a manifest's training split, and their channels; no file is opened."""
+    for row in read_manifest(path):
+        if row.split == "train":
+            noisy = path.parent / row.noisy if row.noisy else None
+            yield Clip(path.parent / row.path, row.rate, row.frames, noisy), row.channels
 
 
 class Crops(Dataset[Batch]):
@@ -121,7 +131,8 @@ class Crops(Dataset[Batch]):
         self.data, self.rate, self.seed, self.channels = data, sample_rate, seed, channels
         self.share = share
         self.samples = max(1, round(data.crop * sample_rate / hop)) * hop
-        reach = 1.1 * max(data.speed) * self.samples / sample_rate
+        fastest = max(1.0, *data.speed) if data.speed_probability else 1.0
+        reach = fastest * self.samples / sample_rate + MARGIN
         self.clips = [find_clips(source, reach, channels) for source in data.sources]
         weights = np.array([source.weight for source in data.sources])
         self.source_share = weights / weights.sum()
@@ -181,7 +192,8 @@ class Crops(Dataset[Batch]):
         """A crop and its noisy version (or itself), played `speed` times as fast: pitch and
         formants move together."""
         ratio = speed * clip.rate / self.rate
-        length = int(np.ceil(self.samples * ratio)) + 64
+        spare = int(0.5 * MARGIN * clip.rate)  # resamplers swallow some samples at the end
+        length = int(np.ceil(self.samples * ratio)) + (spare if ratio != 1 else 0)
         start = int(random.integers(clip.length - length + 1))
         pick = random.random()
         crops = []

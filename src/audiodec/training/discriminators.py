@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from audiodec.training.published_losses import STFTS
+
 Features = list[Tensor]
 PERIODS = (2, 3, 5, 7, 11)
-SPECTROGRAMS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop, window
 
 
 class _Layers(nn.Module):
@@ -114,7 +115,7 @@ class Discriminators(nn.Module):
         if "multi_period" in kinds:
             self.others.extend(PeriodDiscriminator(period, width) for period in PERIODS)
         if "multi_resolution" in kinds:
-            self.others.extend(SpectrogramDiscriminator(*s, width) for s in SPECTROGRAMS)
+            self.others.extend(SpectrogramDiscriminator(*s, width) for s in STFTS)
 
     def forward(self, x: Tensor) -> list[Features]:
         """[batch, channels, samples] -> feature maps of each discriminator."""

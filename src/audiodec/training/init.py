@@ -17,13 +17,13 @@ from audiodec.pretrained import find_model
 from audiodec.runtime.torch import load_codec
 
 
-def initialise(codec: Codec, model: str) -> bool:
+def initialise(codec: Codec, model: str) -> list[str]:
     """Copy every part of a trained model that has the same configuration.
 
     The quantizer comes along only with its encoder.
 
     Returns:
-        whether the codebooks came along.
+        which of `encoder` (with the codebooks) and `decoder` came along.
 
     Raises:
         ConfigError: no part fits.
@@ -44,7 +44,7 @@ def initialise(codec: Codec, model: str) -> bool:
         codec.decoder.load_state_dict(trained.decoder.state_dict())
     if not encoder and not decoder:
         raise ConfigError(f"init: model {model} shares neither encoder nor decoder with `codec`")
-    return encoder
+    return [name for name, came in (("encoder", encoder), ("decoder", decoder)) if came]
 
 
 def with_weight_norm(codec: Codec) -> None:

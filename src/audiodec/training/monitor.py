@@ -44,9 +44,8 @@ class Monitor:
             recipe.name, total=recipe.steps, completed=step, speed=0.0, text=""
         )
         self.point = (time.monotonic(), step)  # of the last throughput
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, tuple[float, int]] = {}  # total and count of each value
         self.perplexity = np.zeros(0)
-        self.count = 0
         self.collapsed: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -77,15 +76,15 @@ class Monitor:
     def log(self, step: int, values: dict[str, float], perplexity: list[float]) -> None:
         """Record one step."""
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
         if perplexity:
             new = np.array(perplexity)
             old = self.perplexity if len(self.perplexity) else new
             self.perplexity = 0.95 * old + 0.05 * new
         if self.writer is None or (step % EVERY and step != self.recipe.steps):
             return
-        means = {name: total / self.count for name, total in self.sums.items()}
+        means = {name: total / count for name, (total, count) in self.sums.items()}
         for name, mean in means.items():
             self.writer.add_scalar(name, mean, step)
         for stage, value in enumerate(self.perplexity):
@@ -100,7 +99,7 @@ class Monitor:
         if step % PRINT_EVERY == 0 or step == self.recipe.steps:
             listed = " ".join(f"{p:.0f}" for p in self.perplexity)
             self.say(f"step {step}: {text}, {speed:.1f} s of audio/s, perplexity {listed or '-'}")
-        self.sums, self.count = {}, 0
+        self.sums = {}
 
     def _watch_codebooks(self) -> None:
         size = self.recipe.codec.quantizer.codebook_size
@@ -119,7 +118,7 @@ class Monitor:
 
     def validation(self, step: int, report: Report) -> None:
         """Record scores, and the shown clips as audio and spectrograms."""
-        if self.writer is None or not report.shown:
+        if self.writer is None or not report.scores:
             return
         rate = self.recipe.codec.sample_rate
         for name, value in report.scores.items():

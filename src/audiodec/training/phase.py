@@ -21,6 +21,7 @@ from audiodec.training.recipe import Optimizer, Recipe, Stage
 from audiodec.training.stage import TrainingStage
 
 NORM_MEMORY = 0.99  # of the running gradient norm
+PATIENCE = 50  # steps in a row whose gradient may overflow
 
 Values = dict[str, float]
 
@@ -106,7 +107,8 @@ class Phase:
         output, losses, perplexity = self.module(batch, step)
         if self.adversary is not None:
             self.adversary.module.requires_grad_(False)
-            losses |= self.adversary.module.generator(output, batch.target)
+            with self.fabric.autocast():
+                losses |= self.adversary.module.generator(output, batch.target)
         weights = self.stage.losses
         total = sum(weights.get(name, 0.0) * value for name, value in losses.items())
         assert isinstance(total, Tensor)
@@ -132,7 +134,7 @@ class Phase:
             group["lr"] = rate
         self.learner.eval()  # the same batch must not move the codebooks twice
         with torch.no_grad(), self.fabric.autocast():
-            output, _, _ = self.module.module(batch, step)
+            output = self.module.module.output(batch, step)
         self.module.train()
         self.adversary.module.requires_grad_(True)
         loss: Tensor = self.adversary(output, batch.target)
@@ -161,6 +163,7 @@ class Clipper:
 
     def __init__(self, fabric: Fabric, settings: Optimizer) -> None:
         self.fabric, self.limit, self.norm = fabric, settings.max_norm, 1.0
+        self.skipped = 0  # steps in a row
 
     def step(
         self, module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, step: int
@@ -168,18 +171,19 @@ class Clipper:
         """Clip at the limit and at twice the running norm, step; returns the norm.
 
         Raises:
-            AudioDecError: the loss is not finite.
+            AudioDecError: the loss is not finite, or the gradient many times in a row.
         """
         limit = math.inf if self.limit is None else min(self.limit, 2 * self.norm)
         norm = float(
             self.fabric.clip_gradients(module, optimizer, max_norm=limit, error_if_nonfinite=False)
         )
+        self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
         if math.isfinite(norm):
             optimizer.step()
             self.norm = NORM_MEMORY * self.norm + (1 - NORM_MEMORY) * min(norm, 2 * self.norm)
-        elif not math.isfinite(loss.item()):
+        elif not math.isfinite(loss.item()) or self.skipped >= PATIENCE:
             raise AudioDecError(
-                f"step {step}: the loss is {loss.item()}; lower the stage's "
+                f"step {step}: the loss is {loss.item()}, its gradient {norm}; lower the stage's "
                 "optimizer.learning_rate and resume from the last checkpoint"
             )
         return norm

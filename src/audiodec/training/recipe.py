@@ -15,6 +15,7 @@ from pydantic import Field
 
 from audiodec.config import CodecConfig, Positive, config, from_data, to_data
 from audiodec.errors import ConfigError
+from audiodec.fileio import write_whole
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -180,6 +181,8 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ValueError(f"two stages share a name: {', '.join(names)}")
+        if self.quantization.start_latents < self.codec.quantizer.codebook_size:
+            raise ValueError("quantization.start_latents must be at least the codebook size")
 
     @property
     def steps(self) -> int:
@@ -206,24 +209,33 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write every setting, defaults included."""
-    path.write_text(yaml.safe_dump(to_data(recipe), sort_keys=False), encoding="utf-8")
+    with write_whole(str(path)) as file:
+        file.write(yaml.safe_dump(to_data(recipe), sort_keys=False).encode())
 
 
 def _read(path: Path, depth: int) -> dict[str, Any]:
     """A recipe's settings over those of its base."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"recipe {path} cannot be read: {reason}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"recipe {path} is not a table of settings")
+    data = dict(_unshared(data))
     base = data.pop("base", None)
     if base is None:
         return data
     if depth > 5:
         raise ConfigError(f"recipe {path}: its bases go round in a circle")
     return _merged(_read(path.parent / str(base), depth + 1), data)
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which YAML's anchors and aliases are apart, so that one can change alone."""
+    if isinstance(value, dict):
+        return {key: _unshared(v) for key, v in value.items()}
+    return [_unshared(v) for v in value] if isinstance(value, list) else value
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

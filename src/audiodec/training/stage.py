@@ -77,13 +77,23 @@ class TrainingStage(nn.Module):
             the quantizer (empty before the codebooks start).
         """
         random = torch.Generator().manual_seed((self.recipe.seed << 32) + step)
+        output, losses, perplexity = self._code(batch, random)
+        with torch.autocast(output.device.type, enabled=False):
+            losses |= self._distances(output, batch, random)
+        return output, losses, perplexity
+
+    def output(self, batch: Batch, step: int) -> Tensor:
+        """What `forward` would output, without the distances."""
+        random = torch.Generator().manual_seed((self.recipe.seed << 32) + step)
+        return self._code(batch, random)[0]
+
+    def _code(
+        self, batch: Batch, random: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         latents = self.codec.encoder(batch.input).float()
         with torch.autocast(latents.device.type, enabled=False):
             losses, quantized, perplexity = self._quantize(latents, random)
-        output = self.codec.decoder(quantized).float()
-        with torch.autocast(latents.device.type, enabled=False):
-            losses |= self._distances(output, batch, random)
-        return output, losses, perplexity
+        return self.codec.decoder(quantized).float(), losses, perplexity
 
     def _quantize(
         self, latents: Tensor, random: torch.Generator

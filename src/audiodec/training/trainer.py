@@ -44,7 +44,7 @@ class Trainer:
         self.recipe, self.run = recipe, run
         strategy = "ddp" if devices * nodes > 1 else "auto"
         self.fabric = Fabric(
-            accelerator="auto", devices=devices, num_nodes=nodes, strategy=strategy,
+            accelerator="cpu", devices=devices, num_nodes=nodes, strategy=strategy,
             precision=recipe.precision,
         )  # fmt: skip
         self.fabric.launch()
@@ -56,6 +56,7 @@ class Trainer:
         self.saved: dict[str, Any] | None = None  # state of the phase to go on with
         self.validator = Validator(recipe.validation, recipe.codec)
         self.stopping = False
+        self.note: str | None = None  # said when training begins
 
     @classmethod
     def start(cls, recipe: Recipe, run: Path, devices: int = 1, nodes: int = 1) -> Trainer:
@@ -65,15 +66,11 @@ class Trainer:
             ConfigError: the folder already holds a run, or `init` fits no part of the codec.
             ModelError: `init` is no model.
         """
-        trainer = cls(recipe, run, devices, nodes)
-        if world()[0] == 0 and (run / "recipe.yaml").exists():
+        # Before other processes start, or one of them might meet what the first has written.
+        if (run / "recipe.yaml").exists():
             raise ConfigError(f"{run} already holds a run: use --resume {run} or another folder")
-        if recipe.init is not None:
-            trainer.started = initialise(trainer.codec, recipe.init)
-            trainer.learner.go_on()
-        with_weight_norm(trainer.codec)
-        if isinstance(trainer.codec.decoder, HifiganDecoder):
-            set_statistics(trainer.codec, recipe)
+        trainer = cls(recipe, run, devices, nodes)
+        trainer._begin()
         if world()[0] == 0:
             run.mkdir(parents=True, exist_ok=True)
             save_recipe(recipe, run / "recipe.yaml")
@@ -85,14 +82,30 @@ class Trainer:
         if not (run / "recipe.yaml").is_file():
             raise ConfigError(f"{run} is not a run: it has no recipe.yaml")
         trainer = cls(load_recipe(run / "recipe.yaml"), run, devices, nodes)
+        if not (run / checkpoint.LAST).is_file():  # killed before the first one was written
+            trainer._begin()
+            return trainer
+        state = checkpoint.load(run)
         with_weight_norm(trainer.codec)
-        if (run / checkpoint.LAST).is_file():
-            state = checkpoint.load(run)
-            trainer.step, trainer.started = state["step"], state["started"]
-            trainer.codec.load_state_dict(state["codec"])
-            trainer.learner.load_state_dict(state["learner"])
-            trainer.saved = state["phase"]
+        trainer.step, trainer.started = state["step"], state["started"]
+        trainer.codec.load_state_dict(state["codec"])
+        trainer.learner.load_state_dict(state["learner"])
+        trainer.saved = state["phase"]
         return trainer
+
+    def _begin(self) -> None:
+        """The state before the first step."""
+        taken: list[str] = []
+        if self.recipe.init is not None:
+            taken = initialise(self.codec, self.recipe.init)
+            self.note = f"init: {' and '.join(taken)} of {self.recipe.init} taken over"
+        if "encoder" in taken:
+            self.learner.go_on()
+            self.started = True
+        with_weight_norm(self.codec)
+        vocoder = isinstance(self.codec.decoder, HifiganDecoder)
+        if vocoder and ("decoder" not in taken or self.recipe.statistics is not None):
+            set_statistics(self.codec, self.recipe)
 
     def fit(self, until: int | None = None) -> None:
         """Train to the last step (or to step `until`), saving and validating on the way.
@@ -102,6 +115,8 @@ class Trainer:
         last = min(until or self.recipe.steps, self.recipe.steps)
         ends = list(itertools.accumulate(stage.steps for stage in self.recipe.stages))
         with self._stop_on_signals(), Monitor(self.run, self.recipe, self.step) as monitor:
+            if self.note is not None:
+                monitor.say(self.note)
             for stage, end in zip(self.recipe.stages, ends, strict=True):
                 if self.step >= min(end, last) or self.stopping:
                     continue

@@ -14,7 +14,7 @@ from audiodec.codec.codec import Codec
 from audiodec.config import CodecConfig
 from audiodec.errors import AudioError, ConfigError, MissingExtraError
 from audiodec.evaluation.metrics import METRICS, Samples
-from audiodec.training.data import SUFFIXES
+from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.training.recipe import Validation
 
 QUICK = ("PESQ-WB", "ESTOI", "mel distance", "SNR dB")
@@ -42,12 +42,15 @@ class Validator:
             path = Path(name)
             if not path.exists():
                 raise ConfigError(f"validation clip {path} does not exist")
-            found = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+            found = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
             self.clips += [self._read(p, codec.hop) for p in found or [path]]
 
     def _read(self, path: Path, hop: int) -> Samples:
         """[channels, samples], whole frames."""
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        try:
+            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"validation clip {path} cannot be read: {error}") from None
         if self.channels == 1:
             samples = samples.mean(1, keepdims=True)
         if samples.shape[1] < self.channels:
