@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 import onnxscript
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from audiodec.codec.codec import Codec
@@ -96,7 +96,7 @@ def export_model(
             for k, v in codec.state_dict().items()
         }
         codec.load_state_dict({k: v.float() for k, v in state.items()})
-        save_file(state, work / WEIGHTS)
+        (work / WEIGHTS).write_bytes(save(state))
         hop, channels, dim = codec.config.hop, codec.config.channels, codec.config.quantizer.dim
         many_frames = torch.export.Dim("frames")
         _export_graph(
