@@ -26,6 +26,7 @@ class Codebooks:
     def __init__(self, vectors: Floats, mean: Floats) -> None:
         self.vectors, self.mean = vectors, mean
         self.squares = np.square(vectors).sum(-1)
+        self.doubled = np.ascontiguousarray(-2 * vectors.transpose(0, 2, 1))
 
     @classmethod
     def read(cls, weights: Path) -> Codebooks:
@@ -55,17 +56,30 @@ class Codebooks:
         residual = x[:, None]  # [n, kept, dim]
         paths = np.zeros((len(x), 1, 0), np.int64)
         rows = np.arange(len(x))[:, None]
-        for codebook, squares in zip(self.vectors[:stages], self.squares, strict=False):
+        for stage, codebook in enumerate(self.vectors[:stages]):
             # |r - c|^2 = |r|^2 - 2 r.c + |c|^2, for every kept path and every code.
-            energy = np.square(residual).sum(-1, keepdims=True)
-            cost = (energy - 2 * residual @ codebook.T + squares).reshape(len(x), -1)
-            kept = min(beam, cost.shape[1])
-            best = np.argpartition(cost, kept - 1, axis=1)[:, :kept]
+            cost = residual @ self.doubled[stage]
+            cost += self.squares[stage]
+            cost += np.square(residual).sum(-1, keepdims=True)
+            best = _smallest(cost.reshape(len(x), -1), beam)
             parent, code = np.divmod(best, len(codebook))
             residual = residual[rows, parent] - codebook[code]
             paths = np.concatenate([paths[rows, parent], code[..., None]], axis=-1)
         winner = paths[np.arange(len(x)), np.square(residual).sum(-1).argmin(1)]
         return np.ascontiguousarray(winner.reshape(batch, frames, stages).transpose(0, 2, 1))
+
+
+def _smallest(cost: Floats, count: int) -> Codes:
+    """Where the `count` smallest of each row are, in no order; `cost` is overwritten."""
+    count = min(count, cost.shape[1])
+    if count > 16:
+        return np.argpartition(cost, count - 1, axis=1)[:, :count]
+    # A few passes for the least are much faster than one partition.
+    rows, found = np.arange(len(cost)), np.empty((len(cost), count), np.int64)
+    for i in range(count):
+        found[:, i] = cost.argmin(1)
+        cost[rows, found[:, i]] = np.inf
+    return found
 
 
 def check_codebooks(model: ModelFolders) -> None:
