@@ -13,6 +13,8 @@ from audiodec.fileio import write_whole
 from audiodec.pretrained import find_model
 
 NEED = "training"
+ModelFolder = Annotated[Path, typer.Argument(help="Model folder to write.")]
+ModelId = Annotated[str | None, typer.Option("--id", help="Its id; OUT's name if not given.")]
 
 
 def train(
@@ -51,10 +53,8 @@ def train(
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Argument(help="Model folder to write.")],
-    model_id: Annotated[
-        str | None, typer.Option("--id", help="Its id; OUT's name if not given.")
-    ] = None,
+    out: ModelFolder,
+    model_id: ModelId = None,
 ) -> None:
     """Turn a run's last checkpoint into a model folder that `load` and --model take."""
     try:
@@ -96,16 +96,14 @@ def statistics(
 
 def import_published(
     checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint, .pkl.")],
-    out: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    out: ModelFolder,
     config: Annotated[
         Path | None, typer.Option(help="Its YAML; config.yml beside it if not given.")
     ] = None,
     autoencoder: Annotated[
         str | None, typer.Option(help="For a vocoder: the imported model of its autoencoder.")
     ] = None,
-    model_id: Annotated[
-        str | None, typer.Option("--id", help="Its id; OUT's name if not given.")
-    ] = None,
+    model_id: ModelId = None,
 ) -> None:
     """Turn a published AudioDec checkpoint into a model folder, executing nothing in it."""
     try:
