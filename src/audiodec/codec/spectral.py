@@ -82,13 +82,14 @@ class SpectralFeatures(Causal):
         old = torch.cat([state["past"], new[:, :-1]], dim=1)
         frames = torch.cat([old, new], dim=-1)
         coefficients = frames @ self.dct
-        levels = 0.5 * torch.log(coefficients.square() @ self.average + 1e-8)
-        gain = 3 * torch.exp(-self.whitening * (levels @ self.spread))
+        levels = torch.log(coefficients.square() @ self.average + 1e-8)
+        gain = 3 * torch.exp(-0.5 * self.whitening * (levels @ self.spread))
         difference = functional.pad(frames[..., 1:] - frames[..., :-1], (1, 0))
         pieces = difference.reshape(*new.shape[:2], self.sub_blocks, -1)
-        detail = 0.5 * torch.log(pieces.square().mean(-1) + 1e-9)
-        features = [coefficients[..., : self.hop] * gain, (levels + 4) * 0.4, (detail + 6) * 0.4]
-        return torch.cat(features, dim=-1), {"past": new[:, -1:]}
+        detail = torch.log(pieces.square().mean(-1) + 1e-9)
+        shape = coefficients[..., : self.hop] * gain
+        features = torch.cat([shape, 0.2 * levels + 1.6, 0.2 * detail + 2.4], dim=-1)
+        return features, {"past": new[:, -1:]}
 
 
 class SpectralEncoder(Causal):
@@ -171,11 +172,11 @@ class GainShapeHead(Causal):
         shape, gain = self.shape(x).float(), self.gain(x).float()
         frame: State = {}
         with torch.autocast(x.device.type, enabled=False):
-            coefficients = shape * (gain.clamp(-12, 3).exp() @ self.spread)
+            coefficients = shape * (gain.clamp(-12.0, 3.0).exp() @ self.spread)
             if "frame" in state:
-                level = self.noise_gain(x.float()).clamp(-12, 3).exp()
+                level = self.noise_gain(x.float()).clamp(-12.0, 3.0).exp()
                 count = state["frame"] + torch.arange(x.shape[1], device=x.device)
-                row = (count - self.table_size * (count / self.table_size).floor()).long()
+                row = count.fmod(self.table_size).long()
                 noise = functional.embedding(row, self.noise)
                 coefficients = coefficients + noise * (level @ self.spread[self.first_noisy :])
                 frame["frame"] = row[:, -1:].float() + 1

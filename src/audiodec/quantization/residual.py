@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from audiodec.config import QuantizerConfig
 
@@ -46,13 +47,13 @@ class ResidualQuantizer(nn.Module):
         """Codes [batch, stages, frames] -> centred quantized latents [batch, dim, frames]."""
         size, dim = self.codebooks.shape[1:]
         offset = size * torch.arange(codes.shape[1], device=codes.device)[:, None]
-        vectors = torch.nn.functional.embedding(codes + offset, self.codebooks.view(-1, dim))
+        vectors = functional.embedding(codes + offset, self.codebooks.view(-1, dim))
         return vectors.sum(1).transpose(1, 2)
 
 
 def nearest(x: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest code vector by squared Euclidean distance: [n, dim] -> [n]."""
-    return (codebook.square().sum(1) - 2 * x @ codebook.t()).argmin(1)
+    return torch.addmm(codebook.square().sum(1), x, codebook.t(), alpha=-2).argmin(1)
 
 
 def search(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,5 +70,5 @@ def search(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
     for codebook in codebooks:
         residuals.append(x)
         codes.append(nearest(x, codebook))
-        x = x - codebook.index_select(0, codes[-1])
-    return torch.stack(codes), torch.stack(residuals)
+        x = x - functional.embedding(codes[-1], codebook)
+    return torch.cat(codes).view(len(codes), -1), torch.stack(residuals)

@@ -16,7 +16,7 @@ from audiodec.training.parallel import world
 from audiodec.training.recipe import Recipe
 from audiodec.training.validation import Report
 
-EVERY = 20  # steps between TensorBoard points
+EVERY = 20  # steps between TensorBoard points, fewer in runs of less than 1,000 steps
 PRINT_EVERY = 500  # steps between lines that stay, for logs without a terminal
 
 
@@ -29,6 +29,7 @@ class Monitor:
 
     def __init__(self, run: Path, recipe: Recipe, step: int) -> None:
         self.recipe, self.silent = recipe, world()[0] != 0
+        self.every = max(1, min(EVERY, recipe.steps // 50))
         self.seconds = 0.0  # of audio in one step
         self.writer = None if self.silent else SummaryWriter(str(run), purge_step=step)
         self.progress = Progress(
@@ -82,7 +83,7 @@ class Monitor:
             new = np.array(perplexity)
             old = self.perplexity if len(self.perplexity) else new
             self.perplexity = 0.95 * old + 0.05 * new
-        if self.writer is None or (step % EVERY and step != self.recipe.steps):
+        if self.writer is None or (step % self.every and step != self.recipe.steps):
             return
         means = {name: total / count for name, (total, count) in self.sums.items()}
         for name, mean in means.items():
@@ -129,4 +130,8 @@ class Monitor:
             self.writer.add_audio(f"clip {i}", coded[None].clip(-1, 1), step, rate)
         scores = ", ".join(f"{name} {value:.3f}" for name, value in report.scores.items())
         self.say(f"step {step}: validation {scores}")
-        self.writer.flush()
+
+    def flush(self) -> None:
+        """Put on disk what a checkpoint has seen: after a kill the curves have no hole."""
+        if self.writer is not None:
+            self.writer.flush()

@@ -148,6 +148,7 @@ class Trainer:
             self.stopping = bool(mean_over_processes(torch.tensor(float(self.stopping))) > 0)
             if now - saved > 60 * self.recipe.checkpoint_every or over or self.stopping:
                 self._save(phase)
+                monitor.flush()
                 saved = time.monotonic()
             if self.stopping:
                 break
