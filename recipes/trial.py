@@ -1,6 +1,6 @@
 """Try every published recipe for some steps a stage, at full width, on your own speech.
 
-    python recipes/trial.py data/train/kathleen --noise data/noise/train [--steps 24] [--out runs/trial]
+    python recipes/trial.py data/train/kathleen --noise data/noise/train [--steps 24]
 
 Shows, before days of training, that a recipe runs on this machine and how fast: one row a stage
 (steps, seconds a step, loss at the start and the end, mean perplexity of the codebooks) in

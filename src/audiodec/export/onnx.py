@@ -194,8 +194,8 @@ def _conv1d(
     dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Any:
-    """A convolution of two dimensions, one of size 1: onnxruntime has blocked kernels only for
-    those, about a third faster on short windows."""
+    """A convolution of two dimensions, one of size 1: onnxruntime has blocked kernels for those
+    only, about a third faster on short windows."""
     assert not any(padding)
     op = onnxscript.opset23
     y = op.Conv(
@@ -205,11 +205,20 @@ def _conv1d(
     return op.Squeeze(y, [2])
 
 
+def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """A pointwise convolution, for the reason given in `codec/spectral.py` (FeedForward)."""
+    op = onnxscript.opset23
+    image = op.Transpose(op.Unsqueeze(x, [0]), perm=[0, 3, 1, 2])
+    y = op.Conv(image, op.Unsqueeze(weight, [2, 3]), bias)
+    return op.Squeeze(op.Transpose(y, perm=[0, 2, 3, 1]), [0])
+
+
 _TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.index.Tensor: _index,
     torch.ops.aten.elu.default: _elu,
     torch.ops.aten.clamp.default: _clamp,
     torch.ops.aten.conv1d.default: _conv1d,
+    torch.ops.aten.linear.default: _linear,
 }
 
 

@@ -64,7 +64,13 @@ class _Graph:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self.session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.session = InferenceSession(
+                str(path),
+                options,
+                providers=["CPUExecutionProvider"],
+                # It would take the SiLU out of the blocked layout of the convolutions around it.
+                disabled_optimizers=["QuickGeluFusion"],
+            )
         except Exception as error:  # onnxruntime's own exceptions share no base class
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {reason}") from None
