@@ -27,7 +27,7 @@ def linear(inputs: int, outputs: int, scale: float = 1.0) -> nn.Linear:
     return layer
 
 
-class FeedForward(nn.Sequential):
+class FeedForward(nn.ModuleList):
     """Expand, SiLU, contract; [batch, frames, channels].
 
     Exported as pointwise convolutions over an image of batch x frames: for a few frames
@@ -35,17 +35,19 @@ class FeedForward(nn.Sequential):
     """
 
     def __init__(self, expand: nn.Linear, contract: nn.Linear) -> None:
-        super().__init__(expand, nn.SiLU(), contract)
+        super().__init__([expand, nn.SiLU(), contract])
 
     def forward(self, x: Tensor) -> Tensor:
+        expand, activation, contract = self
         if not torch.compiler.is_exporting():
-            return super().forward(x)
-        expand, contract = self[0], self[2]
+            y: Tensor = contract(activation(expand(x)))
+            return y
         image = x[None].movedim(-1, 1)
-        h = functional.conv2d(image, expand.weight[..., None, None], expand.bias)
-        h = h * h.sigmoid()
-        y = functional.conv2d(h, contract.weight[..., None, None], contract.bias)
-        return y.movedim(1, -1).squeeze(0)
+        for layer in (expand, contract):
+            assert isinstance(layer, nn.Linear)
+            image = functional.conv2d(image, layer.weight[..., None, None], layer.bias)
+            image = image * image.sigmoid() if layer is expand else image
+        return image.movedim(1, -1).squeeze(0)
 
 
 def block(width: int, expansion: int, kernel: int, dilation: int) -> Residual:

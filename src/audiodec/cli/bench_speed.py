@@ -1,0 +1,119 @@
+"""`audiodec bench speed`: what codecs cost, side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiodec.cli.bench_quality import Codecs, Rates, choose_codecs
+from audiodec.cli.common import Effort, Json, Model, console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from audiodec.evaluation.codecs import Spec
+    from audiodec.evaluation.speed import Speed
+
+MODEL = ("model_mb", "parameters", "encode_macs", "decode_macs")  # of our models
+
+
+def speed(
+    codec: Codecs = None,
+    bitrate: Rates = None,
+    effort: Effort = 1,
+    model: Model = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="Sound to code; the bundled clip of speech if not given.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=3, help="Turns that every codec has.")] = 15,
+    as_json: Json = False,
+) -> None:
+    """Real-time factor, packet time, memory, size and operations of codecs, on one thread each."""
+    from rich.progress import track
+
+    import audiodec
+    from audiodec.evaluation.quality import read_clip
+    from audiodec.evaluation.speed import Race
+
+    bundled = Path(audiodec.__file__).parent / "assets" / "speech.flac"
+    specs = choose_codecs(codec, bitrate or (None if codec else [12.0]), model, effort)
+    race = Race(specs, read_clip(clip or bundled), rounds)
+    steps = track(race.run(), "timing", race.steps, console=console)
+    rows = [row for row in steps if row is not None]
+    costs = [_model_cost(spec) for spec in specs]
+    if as_json:
+        both = zip(rows, costs, strict=True)
+        typer.echo(json.dumps([dataclasses.asdict(row) | cost for row, cost in both]))
+        return
+    _print_speeds(rows, costs)
+
+
+def _model_cost(spec: Spec) -> dict[str, Any]:
+    """Size and operations of one of our models; operations need torch to be counted."""
+    from audiodec.evaluation.codecs import OursSpec
+    from audiodec.evaluation.speed import model_size
+    from audiodec.pretrained import find_model
+
+    cost: dict[str, Any] = dict.fromkeys(MODEL)
+    if isinstance(spec, OursSpec):
+        folder = find_model(spec.model)
+        cost["model_mb"], cost["parameters"] = model_size(folder)
+        try:
+            from audiodec.export.cost import count_macs
+            from audiodec.runtime.torch import load_codec
+        except ImportError:
+            return cost
+        cost["encode_macs"], cost["decode_macs"] = count_macs(load_codec(folder))
+    return cost
+
+
+def _print_speeds(rows: Sequence[Speed], costs: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    time = _table(
+        "time on one thread, codecs in turn, median / 95th percentile of the rounds",
+        "RTF = processing time / length of the clip. packet: encode / decode of one packet of a\n"
+        "live stream, 99th percentile",
+        ("latency ms", "encode RTF", "decode RTF", "packet ms"),
+    )
+    size = _table(
+        "size",
+        "memory: peak of a whole process that does nothing but code",
+        ("memory MB", "model MB", "parameters M", "encode GMAC/s", "decode GMAC/s"),
+    )
+    for row, cost in zip(rows, costs, strict=True):
+        packet = "-"
+        if row.encode_ms is not None and row.decode_ms is not None:
+            packet = f"{row.encode_ms:.2f} / {row.decode_ms:.2f}"
+        spreads = (f"{s.median:.4f} / {s.p95:.4f}" for s in (row.encode_rtf, row.decode_rtf))
+        time.add_row(row.codec, _number(row.latency_ms, 1, ".1f"), *spreads, packet)
+        size.add_row(
+            row.codec,
+            _number(row.memory_mb, 1, ".0f"),
+            _number(cost["model_mb"], 1, ".1f"),
+            _number(cost["parameters"], 1e6, ".2f"),
+            _number(cost["encode_macs"], 1e9, ".2f"),
+            _number(cost["decode_macs"], 1e9, ".2f"),
+        )
+    console = Console()
+    console.print(time)
+    console.print(size)
+
+
+def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, caption=caption)
+    table.add_column("codec")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _number(value: float | None, unit: float, form: str) -> str:
+    return "-" if value is None else format(value / unit, form)

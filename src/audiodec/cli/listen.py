@@ -1,0 +1,175 @@
+"""`audiodec listen`: listening tests, from folders of clips to means and intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from audiodec.cli.common import Json, console
+from audiodec.errors import ConfigError, MissingExtraError
+from audiodec.fileio import write_whole
+
+if TYPE_CHECKING:
+    from audiodec.evaluation.listening.analysis import Analysis
+    from audiodec.evaluation.listening.statistics import Mean
+
+listen = typer.Typer(no_args_is_help=True, help="Listening tests: MUSHRA, MOS, ABX.")
+Folder = Annotated[Path, typer.Argument(metavar="TEST", help="Folder of the test.")]
+
+
+@listen.command()
+def create(
+    out: Annotated[Path, typer.Argument(metavar="TEST", help="Folder to make.")],
+    method: Annotated[Literal["mushra", "mos", "abx"], typer.Option(help="What is asked.")],
+    system: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="Output of a system; may be repeated."),
+    ] = None,
+    systems: Annotated[
+        Path | None, typer.Option(help="Folder with one folder per system, and `reference`.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of the original recordings.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Listeners see it: name no system.")] = (
+        "Listening test"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of all orders.")] = 0,
+) -> None:
+    """Make a test out of folders that hold the same clips under the same names."""
+    try:
+        from audiodec.evaluation.listening import create as making
+    except ImportError:
+        raise MissingExtraError("a listening test", "bench") from None
+
+    folders = _systems(system or [], systems)
+    reference = reference or folders.pop("reference", None)
+    with console.status("reading") as status:
+        test, remarks = making.create(
+            out, method, title, folders, reference, seed, lambda clip: status.update(clip)
+        )
+    for remark in remarks:
+        console.print(remark, markup=False, soft_wrap=True)
+    console.print(
+        f"{out}: {len(test.clips)} clips, each in {len(test.systems)} versions; next: "
+        f"audiodec listen serve {out}", markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _systems(named: list[str], tree: Path | None) -> dict[str, Path]:
+    if tree is not None and not tree.is_dir():
+        raise ConfigError(f"{tree} is no folder")
+    found = {path.name: path for path in sorted(tree.iterdir()) if path.is_dir()} if tree else {}
+    for text in named:
+        name, equals, folder = text.partition("=")
+        if not equals or not name or not folder:
+            raise ConfigError(f"--system {text}: write NAME=FOLDER")
+        if name in found:
+            raise ConfigError(f"two systems are called {name}")
+        found[name] = Path(folder)
+    return found
+
+
+@listen.command()
+def serve(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address; 0.0.0.0 lets others on the network take part.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the test to a browser; answers are stored in its folder. Ctrl-C stops."""
+    try:
+        from audiodec.evaluation.listening import server
+    except ImportError:
+        raise MissingExtraError("a listening test", "bench") from None
+
+    def started(url: str) -> None:
+        console.print(f"open {url}   (Ctrl-C stops; every answer is stored)", markup=False)
+
+    try:
+        server.serve(folder, host, port, started)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+@listen.command()
+def analyse(
+    folder: Folder,
+    csv: Annotated[Path | None, typer.Option(help="Also write every rating.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw means and intervals, .svg.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Means with 95 % intervals, paired tests, and who was screened out."""
+    try:
+        from audiodec.evaluation.listening import analysis as analysing
+        from audiodec.evaluation.listening.answers import FILE, Answers
+        from audiodec.evaluation.listening.definition import load_test
+        from audiodec.evaluation.listening.plot import plot as draw
+    except ImportError:
+        raise MissingExtraError("a listening test", "bench") from None
+
+    test = load_test(folder)
+    if not (folder / FILE).is_file():
+        raise ConfigError(f"{folder} has no answers yet: audiodec listen serve {folder}")
+    ratings, unfinished = Answers(test, folder).ratings()
+    analysis = analysing.analyse(test, ratings, unfinished)
+    for path, text in ((csv, analysing.to_csv(test, ratings, analysis)), (plot, draw(analysis))):
+        if path is not None:
+            with write_whole(str(path)) as file:
+                file.write(text.encode())
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(analysis)))
+    else:
+        _print(analysis)
+
+
+def _print(analysis: Analysis) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    out = Console()
+    counts = f"{len(analysis.listeners)} listeners, {analysis.clips} clips"
+    for name, reason in analysis.excluded.items():
+        console.print(f"left out: {name}: {reason}", markup=False)
+    for name in analysis.unfinished:
+        console.print(f"left out: {name}: not finished", markup=False)
+    if analysis.method == "abx":
+        table = Table(title=f"ABX, {counts}, all p Holm-corrected", title_justify="left")
+        for column in ("A / B", "right", "share", "95 % exact", "p"):
+            table.add_column(column, justify="left" if column == "A / B" else "right")
+        for d in analysis.discriminations:
+            table.add_row(
+                f"{d.a} / {d.b}", f"{d.right} of {d.answers}", f"{d.share:.3f}",
+                f"{d.exact[0]:.3f} to {d.exact[1]:.3f}", f"{d.p_holm:.4f}",
+            )  # fmt: skip
+        out.print(table)
+        return
+    digits = 1 if analysis.method == "mushra" else 2
+    table = Table(
+        title=f"{analysis.method.upper()}, {counts}, 95 % intervals", title_justify="left"
+    )
+    for column in ("system", "mean", "t", "bootstrap", "median", "quartiles"):
+        table.add_column(column, justify="left" if column == "system" else "right")
+    for s in analysis.systems:
+        low, median, high = s.quartiles
+        table.add_row(s.name, *_cells(s.mean, digits), f"{median:g}", f"{low:g} to {high:g}")
+    out.print(table)
+    table = Table(title="differences, Wilcoxon signed-rank tests", title_justify="left")
+    for column in ("pair", "mean", "t", "bootstrap", "p", "p Holm"):
+        table.add_column(column, justify="left" if column == "pair" else "right")
+    for c in analysis.comparisons:
+        cells = _cells(c.difference, digits)
+        table.add_row(f"{c.a} - {c.b}", *cells, f"{c.p:.4f}", f"{c.p_holm:.4f}")
+    out.print(table)
+
+
+def _cells(mean: Mean, digits: int) -> list[str]:
+    both = (
+        f"{i[0]:.{digits}f} to {i[1]:.{digits}f}" if i else "-" for i in (mean.t, mean.bootstrap)
+    )
+    return [f"{mean.value:.{digits}f}", *both]

@@ -1,0 +1,173 @@
+"""What a codec is to the benchmark, how it is registered, and one clip through one."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from audiodec.errors import AudioDecError
+from audiodec.runtime.base import Samples
+
+RATE = 48000  # Hz at which every codec gets and gives audio here
+NEAR = 0.1  # a rate asked for means the nearest one offered, if at most this far off
+
+
+class MissingCodecError(AudioDecError):
+    """A codec cannot run here; the message says how to get it."""
+
+
+class Peer(Protocol):
+    """One codec at one setting. `encode` and `decode` each begin a fresh stream.
+
+    Attributes:
+        name: unique in a report and with the version, e.g. "Opus 1.6.1 fullband 12".
+        family: the rate-quality curve it belongs to, e.g. "Opus 1.6.1 fullband".
+        kbps: nominal.
+        sample_rate: Hz it works at.
+        latency_ms: algorithmic: frame plus look-ahead; infinite when it needs the whole signal.
+        streaming: whether it can code live audio.
+    """
+
+    name: str
+    family: str
+    kbps: float
+    sample_rate: int
+    latency_ms: float
+    streaming: bool
+
+    def encode(self, samples: Samples) -> list[bytes]:
+        """[n] float32 in [-1, 1] at `sample_rate` -> packets, headers included as on the wire."""
+        ...
+
+    def decode(self, packets: list[bytes]) -> Samples:
+        """Packets -> [n or more] float32 at `sample_rate`, the codec's delay removed."""
+        ...
+
+
+class Spec(Protocol):
+    """What makes a peer; it can be pickled and sent to another process."""
+
+    def create(self) -> Peer:
+        """The codec, ready to run.
+
+        Raises:
+            MissingCodecError: it cannot run here.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class RateSpec:
+    """A peer of which only the rate is to be chosen.
+
+    Attributes:
+        make: kbps -> peer; a class or function of a module, so that it can be pickled.
+    """
+
+    make: Callable[[float], Peer]
+    kbps: float
+
+    def create(self) -> Peer:
+        return self.make(self.kbps)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is registered under a name: one codec at all its rates.
+
+    Attributes:
+        make: kbps -> peer; a class or function of a module, so that it can be pickled.
+        rates: nominal kbps, ascending.
+        continuous: whether the rates between the lowest and the highest are offered, too.
+        missing: None when it can run here, else one line how to get it.
+    """
+
+    make: Callable[[float], Peer]
+    rates: tuple[float, ...]
+    continuous: bool = False
+    missing: Callable[[], str | None] = lambda: None
+
+    def specs(self, rates: Sequence[float] | None) -> list[Spec]:
+        """One for each rate asked for that is offered; all rates if None.
+
+        Raises:
+            MissingCodecError: it cannot run here.
+        """
+        if reason := self.missing():
+            raise MissingCodecError(reason)
+        return [RateSpec(self.make, kbps) for kbps in offered(self.rates, rates, self.continuous)]
+
+
+def offered(
+    rates: Sequence[float], wanted: Sequence[float] | None, continuous: bool = False
+) -> list[float]:
+    """The rates (kbps) that are as wanted, or near: AMR-WB's 12.65 is what 12 gets."""
+    if wanted is None:
+        return list(rates)
+    chosen: dict[float, None] = {}  # an ordered set
+    for kbps in wanted:
+        nearest = min(rates, key=lambda rate: abs(rate - kbps))
+        if continuous and rates[0] <= kbps <= rates[-1]:
+            chosen[kbps] = None
+        elif abs(nearest - kbps) <= NEAR * kbps:
+            chosen[nearest] = None
+    return list(chosen)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One clip through one codec.
+
+    Attributes:
+        audio: decoded, at 48 kHz, delay removed, as long as the input.
+        payload_bytes: of the packets, from which the bitrate is measured.
+    """
+
+    audio: Samples
+    payload_bytes: int
+
+
+def code(peer: Peer, samples: Samples) -> Result:
+    """Code and decode one clip.
+
+    Args:
+        samples: [n] float32 in [-1, 1] at 48 kHz.
+
+    Raises:
+        AudioDecError: the codec returns less audio than it was given.
+    """
+    given = resampled(samples, RATE, peer.sample_rate)
+    packets = peer.encode(given)
+    decoded = peer.decode(packets)
+    if len(decoded) < len(given):
+        raise AudioDecError(
+            f"{peer.name} decodes {len(given)} samples to {len(decoded)}: it must return them all"
+        )
+    # The last packet is filled up with silence: a long stream would not pay for that.
+    size = round(sum(map(len, packets)) * len(given) / max(1, len(decoded)))
+    audio = resampled(decoded, peer.sample_rate, RATE)[: len(samples)]
+    audio = np.pad(audio, (0, len(samples) - len(audio)))  # resampling may round down
+    return Result(audio, size)
+
+
+def resampled(samples: Samples, rate: int, to: int) -> Samples:
+    return samples if rate == to else np.asarray(soxr.resample(samples, rate, to), np.float32)
+
+
+def frames_of_whole_bytes(bits: int) -> int:
+    """The fewest frames of so many bits that fill whole bytes."""
+    return 8 // math.gcd(8, bits)
+
+
+def home(name: str) -> Path:
+    """Where a user puts the files of a peer that no package brings: $AUDIODEC_PEERS/name,
+    ~/.cache/audiodec/peers/name by default."""
+    base = os.environ.get("AUDIODEC_PEERS") or "~/.cache/audiodec/peers"
+    return Path(base).expanduser() / name

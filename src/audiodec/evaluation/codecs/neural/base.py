@@ -1,0 +1,140 @@
+"""What the neural peers share: a torch network whose frames are codes of so many bits, packed."""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiodec.bitstream.packet import pack, unpack
+from audiodec.errors import ModelError
+from audiodec.evaluation.codecs.base import MissingCodecError, frames_of_whole_bytes, home
+from audiodec.runtime.base import Samples
+
+Codes = NDArray[np.int64]
+RANDOM = " (random weights, speed only)"
+
+
+class Neural(abc.ABC):
+    """A network that turns audio into codes [stages, frames] and back.
+
+    Packets are what those codes cost as bits: the fewest frames that fill whole bytes. No model
+    here has published packets of its own that cost less.
+
+    Args:
+        kbps: nominal; says how many stages.
+        untrained: random weights, the same every time, instead of the user's.
+
+    Raises:
+        MissingCodecError: the package or the weights are not here.
+        ModelError: the weights are not this model's.
+    """
+
+    title: ClassVar[str]  # of the curve
+    key: ClassVar[str]  # under which it is registered, and the folder of its weights
+    package: ClassVar[str]  # of Python, which holds the network
+    repository: ClassVar[str]  # of the Hugging Face hub, which holds the weights
+    files: ClassVar[tuple[str, ...]]  # of the weights
+    sample_rate: int
+    hop: ClassVar[int]  # samples per frame
+    bits: ClassVar[int]  # per code
+    streaming: bool  # causal: else it needs the whole signal
+
+    def __init__(self, kbps: float, untrained: bool = False) -> None:
+        if reason := type(self).missing(untrained):
+            raise MissingCodecError(reason)
+        self.kbps, self.stages = kbps, self.stages_for(kbps)
+        self.family = self.title + (RANDOM if untrained else "")
+        self.name = f"{self.title} {kbps:g}" + (RANDOM if untrained else "")
+        self.frames = frames_of_whole_bytes(self.stages * self.bits)  # per packet
+        frame_ms = 1000 * self.hop / self.sample_rate
+        self.latency_ms = self.frames * frame_ms if self.streaming else math.inf
+        package = importlib.import_module(self.package)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = self.create(package) if untrained else self.load(package, home(self.key))
+        self.network = network.eval()
+
+    @classmethod
+    def missing(cls, untrained: bool = False) -> str | None:
+        """None, or how to get it."""
+        if importlib.util.find_spec(cls.package) is None:
+            return f"{cls.title} needs its network: pip install {cls.package}"
+        folder = home(cls.key)
+        if untrained or all((folder / name).is_file() for name in cls.files):
+            return None
+        return f"{cls.title} needs weights: hf download {cls.repository} --local-dir {folder}"
+
+    def encode(self, samples: Samples) -> list[bytes]:
+        size = self.hop * self.frames
+        padded = np.pad(samples, (0, -len(samples) % size)).astype(np.float32)
+        if not len(padded):
+            return []
+        with torch.inference_mode():
+            codes = self.codes(torch.from_numpy(padded)[None, None])
+        starts = range(0, len(padded) // self.hop, self.frames)
+        return [pack(codes[:, at : at + self.frames], self.bits) for at in starts]
+
+    def decode(self, packets: list[bytes]) -> Samples:
+        if not packets:
+            return np.zeros(0, np.float32)
+        codes = [unpack(packet, self.frames, self.stages, self.bits) for packet in packets]
+        with torch.inference_mode():
+            audio = self.audio(np.concatenate(codes, axis=1))
+        return audio.numpy().ravel()
+
+    def stages_for(self, kbps: float) -> int:
+        """Codes per frame at a nominal rate."""
+        return round(1000 * kbps * self.hop / self.sample_rate / self.bits)
+
+    @abc.abstractmethod
+    def create(self, package: Any) -> Any:
+        """The network with random weights."""
+
+    @abc.abstractmethod
+    def load(self, package: Any, folder: Path) -> Any:
+        """The network with the user's weights. Pickles are not executed."""
+
+    @abc.abstractmethod
+    def codes(self, audio: torch.Tensor) -> Codes:
+        """Audio [1, 1, frames * hop] -> codes [stages, frames]."""
+
+    @abc.abstractmethod
+    def audio(self, codes: Codes) -> torch.Tensor:
+        """Codes [stages, frames] -> audio of frames * hop samples or more."""
+
+
+class FromTransformers(Neural):
+    """A network of the package transformers, by the name of its class there."""
+
+    package = "transformers"
+    files = ("config.json", "model.safetensors")
+    network_class: ClassVar[str]
+
+    def create(self, package: Any) -> Any:
+        network_class = getattr(package, self.network_class)
+        return network_class(network_class.config_class(sampling_rate=self.sample_rate))
+
+    def load(self, package: Any, folder: Path) -> Any:
+        try:
+            network, report = getattr(package, self.network_class).from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except Exception as error:  # the package lets those of several others through
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelError(f"{folder} holds no {self.title} that can be read: {reason}") from None
+        if report["missing_keys"]:  # the package would fill them with random numbers
+            raise ModelError(f"{folder} holds no whole {self.title}: weights are missing")
+        if network.config.sampling_rate != self.sample_rate:
+            raise ModelError(
+                f"{folder} holds a model of {network.config.sampling_rate} Hz, "
+                f"not {self.title}: get {self.repository}"
+            )
+        return network

@@ -1,0 +1,33 @@
+"""DAC at 44.1 kHz (Kumar et al., 2023), the whole signal at once."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from audiodec.evaluation.codecs.base import Family
+from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers
+
+
+class Dac(FromTransformers):
+    title, key, repository = "DAC 44.1 kHz", "dac", "descript/dac_44khz"
+    network_class = "DacModel"
+    sample_rate, hop, bits, streaming = 44100, 512, 10, False
+
+    def codes(self, audio: torch.Tensor) -> Codes:
+        encoded = self.network.encode(audio, n_quantizers=self.stages)
+        return encoded.audio_codes[0].numpy()  # type: ignore[no-any-return]
+
+    def audio(self, codes: Codes) -> torch.Tensor:
+        decoded = self.network.decode(audio_codes=torch.from_numpy(codes)[None])
+        return decoded.audio_values  # type: ignore[no-any-return]
+
+
+RATES = (1.72, 2.58, 5.17, 7.75)  # 2, 3, 6 and 9 codebooks
+FAMILY = Family(Dac, RATES, missing=Dac.missing)
+RANDOM = Family(
+    functools.partial(Dac, untrained=True),
+    RATES,
+    missing=functools.partial(Dac.missing, untrained=True),
+)

@@ -1,0 +1,33 @@
+"""EnCodec at 24 kHz (Défossez et al., 2022), causal; without its optional entropy coder."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from audiodec.evaluation.codecs.base import Family
+from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers
+
+
+class EnCodec(FromTransformers):
+    title, key, repository = "EnCodec 24 kHz", "encodec", "facebook/encodec_24khz"
+    network_class = "EncodecModel"
+    sample_rate, hop, bits, streaming = 24000, 320, 10, True
+
+    def codes(self, audio: torch.Tensor) -> Codes:
+        encoded = self.network.encode(audio, bandwidth=self.kbps)
+        return encoded.audio_codes[0, 0].numpy()  # type: ignore[no-any-return]
+
+    def audio(self, codes: Codes) -> torch.Tensor:
+        tensor = torch.from_numpy(codes)[None, None]  # [chunks, batch, stages, frames]
+        return self.network.decode(tensor, [None]).audio_values  # type: ignore[no-any-return]
+
+
+RATES = (1.5, 3, 6, 12, 24)
+FAMILY = Family(EnCodec, RATES, missing=EnCodec.missing)
+RANDOM = Family(
+    functools.partial(EnCodec, untrained=True),
+    RATES,
+    missing=functools.partial(EnCodec.missing, untrained=True),
+)

@@ -1,0 +1,195 @@
+"""Opus (RFC 6716): the libopus that PyAV's wheel carries, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiodec.errors import AudioDecError, MissingExtraError
+from audiodec.evaluation.codecs.base import RATE, Family
+from audiodec.evaluation.codecs.native import frames_of, pointer
+from audiodec.runtime.base import Samples
+
+FRAME = 960  # samples: 20 ms
+RATES = (6, 9, 12, 16, 24, 32)  # kbps; it takes any between
+# Requests of opus_encoder_ctl, from opus_defines.h.
+SET_BITRATE, SET_BANDWIDTH, SET_COMPLEXITY = 4002, 4008, 4010
+SET_INBAND_FEC, SET_PACKET_LOSS_PERC, GET_LOOKAHEAD = 4012, 4014, 4027
+FULLBAND = 1105
+
+
+@dataclass(frozen=True)
+class OpusSpec:
+    """Opus at one nominal bitrate (kbps)."""
+
+    bitrate: float
+    fullband: bool
+
+    def create(self) -> Opus:
+        return Opus(self.bitrate, self.fullband)
+
+
+class Opus:
+    """libopus, 20 ms frames, VoIP mode, complexity 10, its own variable bitrate.
+
+    At 12 kbps it chooses wideband (8 kHz) by itself; `fullband` forces 20 kHz.
+
+    Args:
+        bitrate: nominal kbps.
+
+    Raises:
+        MissingExtraError: PyAV is not installed.
+    """
+
+    sample_rate = RATE
+    streaming = True
+
+    def __init__(self, bitrate: float, fullband: bool) -> None:
+        self.kbps, self.fullband = bitrate, fullband
+        self.library = _opus_library()
+        version = self.library.opus_get_version_string().decode().removeprefix("libopus ")
+        self.family = f"Opus {version} {'fullband' if fullband else 'auto'}"
+        self.name = f"{self.family} {bitrate:g}"
+        with self._encoder() as encoder:
+            delay = ctypes.c_int()
+            self.library.opus_encoder_ctl(encoder, GET_LOOKAHEAD, ctypes.byref(delay))
+        self.delay = delay.value  # samples
+        self.latency_ms = 1000 * (FRAME + self.delay) / RATE
+
+    def encode(self, samples: Samples) -> list[bytes]:
+        return self._encode(samples, 0.0)
+
+    def decode(self, packets: list[bytes]) -> Samples:
+        return self._decode(packets, [])
+
+    def over_losses(
+        self, samples: Samples, lost: Sequence[bool], expected: float
+    ) -> tuple[Samples, int]:
+        """Lose packets; recover them from the in-band FEC of the next, or conceal.
+
+        Args:
+            samples: [n] at 48 kHz.
+            lost: of each packet; those beyond its end arrive.
+            expected: share of losses that the encoder is told to prepare for.
+
+        Returns:
+            audio as long as the input, and the bytes sent.
+        """
+        packets = self._encode(samples, expected)
+        audio = self._decode(packets, lost)
+        # The last packets only flush the delay; count them as a stream of this length would.
+        size = round(sum(map(len, packets)) * len(samples) / (len(packets) * FRAME))
+        return audio[: len(samples)], size
+
+    def _encode(self, samples: Samples, expected_loss: float) -> list[bytes]:
+        buffer, packets = ctypes.create_string_buffer(4000), []
+        with self._encoder(expected_loss) as encoder:
+            for frame in frames_of(samples, FRAME, self.delay):
+                used = self.library.opus_encode_float(
+                    encoder, pointer(frame), FRAME, buffer, len(buffer)
+                )
+                if used < 0:
+                    raise AudioDecError(f"libopus failed to encode: {used}")
+                packets.append(buffer.raw[:used])
+        return packets
+
+    def _decode(self, packets: list[bytes], lost: Sequence[bool]) -> Samples:
+        arrived = [None if gone else p for p, gone in zip(packets, lost, strict=False)]
+        arrived += packets[len(arrived) :]
+        out = np.zeros((len(packets), FRAME), np.float32)
+        with self._decoder() as decoder:
+            for number, packet in enumerate(arrived):
+                # A lost packet is recovered from the next one, where that has arrived.
+                fec = packet is None and number + 1 < len(arrived)
+                data = arrived[number + 1] if fec else packet
+                decoded = self.library.opus_decode_float(
+                    decoder, data, len(data or b""), pointer(out[number]), FRAME,
+                    int(fec and data is not None),
+                )  # fmt: skip
+                if decoded != FRAME:
+                    raise AudioDecError(f"libopus failed to decode: {decoded}")
+        return out.ravel()[self.delay :]
+
+    @contextmanager
+    def _encoder(self, expected_loss: float = 0.0) -> Iterator[int]:
+        settings = {SET_BITRATE: round(1000 * self.kbps), SET_COMPLEXITY: 10}
+        if self.fullband:
+            settings[SET_BANDWIDTH] = FULLBAND
+        if expected_loss:
+            settings[SET_INBAND_FEC] = 1
+            settings[SET_PACKET_LOSS_PERC] = max(1, round(100 * expected_loss))
+        error = ctypes.c_int()
+        encoder = self.library.opus_encoder_create(RATE, 1, 2048, ctypes.byref(error))
+        if not encoder:
+            raise AudioDecError(f"libopus cannot start: error {error.value}")
+        try:
+            for request, value in settings.items():
+                self.library.opus_encoder_ctl(encoder, request, ctypes.c_int(value))
+            yield encoder
+        finally:
+            self.library.opus_encoder_destroy(encoder)
+
+    @contextmanager
+    def _decoder(self) -> Iterator[int]:
+        error = ctypes.c_int()
+        decoder = self.library.opus_decoder_create(RATE, 1, ctypes.byref(error))
+        if not decoder:
+            raise AudioDecError(f"libopus cannot start: error {error.value}")
+        try:
+            yield decoder
+        finally:
+            self.library.opus_decoder_destroy(decoder)
+
+
+@functools.cache
+def _opus_library() -> Any:
+    """The libopus inside the wheel of PyAV.
+
+    Raises:
+        MissingExtraError: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise MissingExtraError("Opus", "bench") from None
+    folder = Path(av.__file__).parent.parent / "av.libs"
+    found = sorted(folder.glob("libopus*"))
+    if not found:
+        raise AudioDecError(f"this build of PyAV has no libopus in {folder}")
+    library = ctypes.CDLL(str(found[0]))
+    library.opus_get_version_string.restype = ctypes.c_char_p
+    for kind in ("encoder", "decoder"):
+        getattr(library, f"opus_{kind}_create").restype = ctypes.c_void_p
+        getattr(library, f"opus_{kind}_destroy").argtypes = [ctypes.c_void_p]
+    library.opus_encoder_create.argtypes = [ctypes.c_int] * 3 + [ctypes.c_void_p]
+    library.opus_decoder_create.argtypes = [ctypes.c_int] * 2 + [ctypes.c_void_p]
+    floats, integer = ctypes.POINTER(ctypes.c_float), ctypes.c_int
+    # opus_encoder_ctl is variadic: only its fixed arguments may be declared.
+    library.opus_encoder_ctl.argtypes = [ctypes.c_void_p, integer]
+    library.opus_encode_float.argtypes = [
+        ctypes.c_void_p, floats, integer, ctypes.c_char_p, integer
+    ]  # fmt: skip
+    library.opus_decode_float.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, integer, floats, integer, integer
+    ]  # fmt: skip
+    return library
+
+
+def missing() -> str | None:
+    """None, or how to get Opus."""
+    try:
+        _opus_library()
+    except AudioDecError as error:
+        return str(error)
+    return None
+
+
+AUTO = Family(functools.partial(Opus, fullband=False), RATES, continuous=True, missing=missing)
+WHOLE = Family(functools.partial(Opus, fullband=True), RATES, continuous=True, missing=missing)

@@ -1,0 +1,88 @@
+"""What a metric is, and how its packages are found."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from audiodec.errors import AudioDecError, AudioError, MissingExtraError
+
+SHORTEST = 0.4  # seconds: 30 frames of STOI; below, the packages fail in many ways
+Samples = NDArray[np.float32]
+Function = Callable[[Samples, Samples, int], float]
+
+
+class MissingPackageError(AudioDecError):
+    """A metric needs packages that no extra can hold, because their own requirements conflict."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric with what a reader of its numbers must know.
+
+    Attributes:
+        name: its key in tables and on the command line.
+        function: of reference, degraded and rate.
+        low, high: its range; None where it has no bound.
+        unit: of its values; empty for a bare number.
+        higher_is_better: its direction.
+        source: paper or standard that defines it.
+        needs_reference: False where it listens to the degraded signal alone.
+        install: what it needs beyond the plain install, for a person.
+    """
+
+    name: str
+    function: Function
+    low: float | None
+    high: float | None
+    unit: str
+    higher_is_better: bool
+    source: str
+    needs_reference: bool = True
+    install: str = ""
+
+    def __call__(self, reference: Samples, degraded: Samples, rate: int) -> float:
+        """The value for one pair of [samples] at `rate` Hz.
+
+        Raises:
+            AudioError: the clip is beyond the metric, e.g. it holds no speech.
+            MissingExtraError, MissingPackageError: a package is not installed.
+        """
+        return self.function(reference, degraded, rate)
+
+
+def need(module: str, feature: str, install: str | None = None) -> Any:
+    """An optional module.
+
+    Args:
+        feature: what needs it, for the error.
+        install: the command that gets it; the extra `bench` if not given.
+
+    Raises:
+        MissingExtraError, MissingPackageError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        if install is None:
+            raise MissingExtraError(feature, "bench") from None
+        raise MissingPackageError(f"{feature} needs more packages: {install}") from None
+
+
+def resampled(samples: Samples, rate: int, to: int) -> Samples:
+    """[samples] at another rate. Raises AudioError when there are none."""
+    if not len(samples):
+        raise AudioError("the clip is empty")
+    return np.asarray(soxr.resample(samples, rate, to), np.float32)
+
+
+def check_sound(samples: Samples, rate: int) -> None:
+    """Raises AudioError for what models of listeners cannot take: clips too short, or silence."""
+    if len(samples) < SHORTEST * rate or not samples.any():
+        raise AudioError(f"the clip is shorter than {SHORTEST:g} s, or silence")
