@@ -36,5 +36,5 @@ clean:
 
 .venv/dev: pyproject.toml | .venv/bin/python
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet -e '.[train,bench,dev]'
+	$(BIN)/pip install --quiet -e '.[train,bench,live,scale,dev]'
 	touch $@ .venv/runtime
