@@ -129,8 +129,10 @@ def test_the_wrong_model_is_a_clear_error(
 def test_unusable_input(small: audiodec.Codec, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("this is no audio")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    soundfile.write(tmp_path / "slow.wav", np.zeros(5000), 1)  # resampled, it would be gigabytes
     for name, reason in (
         ("text.wav", "not audio"), ("empty.wav", "no audio"), ("none.wav", "cannot be read"),
+        ("slow.wav", "sample rate of 1 Hz"),
     ):  # fmt: skip
         with pytest.raises(AudioError, match=reason):
             encode_file(small, str(tmp_path / name), str(tmp_path / "x.adc"))

@@ -21,6 +21,7 @@ PIPE = "-"
 AUDIO_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
     ".aif", ".oga", ".opus"
 }  # fmt: skip
+MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; a header's claim decides how much resampling makes
 
 
 @contextmanager
@@ -79,7 +80,11 @@ def open_bytes(source: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_audio(source: str) -> Iterator[soundfile.SoundFile]:
-    """A sound file; a pipe is spooled to disk first, because most formats need seeking."""
+    """A sound file; a pipe is spooled to disk first, because most formats need seeking.
+
+    Raises:
+        AudioError: it cannot be read, or claims a sample rate outside 1 to 768 kHz.
+    """
     with open_bytes(source) as file, tempfile.TemporaryFile() as spool:
         seekable = file
         if source == PIPE:
@@ -92,6 +97,8 @@ def open_audio(source: str) -> Iterator[soundfile.SoundFile]:
             reason = str(error).split(": ", 1)[-1]
             raise AudioError(f"{source} is not audio that can be read: {reason}") from None
         with audio:
+            if not MIN_RATE <= audio.samplerate <= MAX_RATE:
+                raise AudioError(f"{source} claims a sample rate of {audio.samplerate} Hz")
             yield audio
 
 

@@ -93,7 +93,7 @@ def encode_file(
         )  # fmt: skip
         writer, state = Writer(file, header), codec.runtime.encoder_state(streams)
         count = Count()
-        for block in _blocks(_resampled(audio, mono, codec.sample_rate, count), codec.hop):
+        for block in blocks(resampled(audio, mono, codec.sample_rate, count), codec.hop):
             signals = block.reshape(streams, together, -1)
             codes, state = codec.runtime.encode(signals, state, stages, effort)
             writer.write_block(list(codes))
@@ -170,7 +170,7 @@ class Count:
     samples: int = 0
 
 
-def _resampled(
+def resampled(
     audio: soundfile.SoundFile, mono: bool, rate: int, count: Count
 ) -> Iterator[Samples]:
     """Pieces [channels, n] at `rate`."""
@@ -196,7 +196,7 @@ def _resampled(
             return
 
 
-def _blocks(pieces: Iterator[Samples], hop: int) -> Iterator[Samples]:
+def blocks(pieces: Iterator[Samples], hop: int) -> Iterator[Samples]:
     """Whole blocks [channels, BLOCK_FRAMES * hop]; the last is filled to a whole frame."""
     waiting: list[Samples] = []
     size, ready = BLOCK_FRAMES * hop, 0

@@ -1,0 +1,117 @@
+"""One file to its codes: what every worker does, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import audiodec
+from audiodec.bitstream.container import MAX_CHANNELS
+from audiodec.errors import AudioDecError, AudioError, ModelError
+from audiodec.fileio import open_audio
+from audiodec.files import Count, blocks, resampled
+from audiodec.pretrained import WEIGHTS
+from audiodec.runtime.base import Samples
+from audiodec.tokenization.listing import File
+
+REASON = 200  # characters kept of what went wrong with a file
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker must know; it can be sent to another process or machine.
+
+    Attributes:
+        model: bundled model, or a model folder that every worker finds under this path.
+        weights: SHA-256 of the weights, so that no worker codes with another model.
+    """
+
+    model: str
+    weights: str
+    stages: int
+    effort: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A file, coded.
+
+    Attributes:
+        number: of the file in the list.
+        samples: at the model's rate, what `Codec.decode` wants to be told as the length.
+        original_rate, original_samples: of the file.
+        codes: [stages, frames].
+    """
+
+    number: int
+    samples: int
+    original_rate: int
+    original_samples: int
+    codes: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be coded, and why."""
+
+    number: int
+    reason: str
+
+
+Outcome = Tokens | Failure
+
+
+class Tokenizer:
+    """A loaded model that turns files into codes, on one thread.
+
+    Raises:
+        ModelError: no such model here, or other weights than the job's.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._codec = audiodec.load(job.model)
+        if self._codec.info.files[WEIGHTS] != job.weights:
+            raise ModelError(f"model {job.model} has other weights on this worker: copy it anew")
+
+    def __call__(self, file: File) -> Outcome:
+        """Code a file; whatever is wrong with it is an outcome, not an error."""
+        try:
+            return self._code(file)
+        except AudioDecError as error:
+            reason = str(error)
+        except Exception as error:  # one odd file must not end a job of days
+            reason = f"{type(error).__name__}: {error}"
+        return Failure(file.number, " ".join(reason.split())[:REASON])
+
+    def _code(self, file: File) -> Tokens:
+        if not Path(file.location).is_file():  # a pipe or device could block for ever
+            raise AudioError(f"{file.path} cannot be read: no such file")
+        codec, together = self._codec, self._codec.channels
+        with open_audio(file.location) as audio:
+            if audio.channels > MAX_CHANNELS or (together > 1 and audio.channels != together):
+                raise AudioError(f"{audio.channels} channels, the model takes {together}")
+            original, coded = Count(), Count()
+            pieces = resampled(audio, together == 1, codec.sample_rate, original)
+            state, codes = codec.runtime.encoder_state(1), []
+            for block in blocks(_counted(pieces, coded), codec.hop):
+                made, state = codec.runtime.encode(
+                    np.ascontiguousarray(block)[None], state, self._job.stages, self._job.effort
+                )
+                codes.append(made[0].astype(np.uint16))  # a codebook has at most 2^16 entries
+            if not codes:
+                raise AudioError("it holds no audio")
+            return Tokens(
+                file.number, coded.samples, audio.samplerate, original.samples,
+                np.concatenate(codes, axis=1),
+            )  # fmt: skip
+
+
+def _counted(pieces: Iterator[Samples], count: Count) -> Iterator[Samples]:
+    for piece in pieces:
+        count.samples += piece.shape[1]
+        yield piece

@@ -1,0 +1,89 @@
+"""What to tokenise: a manifest of `audiodec prepare`, a folder, or a text file of paths."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiodec.errors import ConfigError
+from audiodec.fileio import AUDIO_SUFFIXES
+from audiodec.prepare.manifest import read_manifest
+
+
+@dataclass(frozen=True)
+class File:
+    """One file to tokenise.
+
+    Attributes:
+        number: its place in the list, from 0: its identity, as a list may name a path twice.
+        path: as the list has it, relative to the list or folder.
+        speaker, split: as the manifest has them, else empty.
+        location: absolute path, the same on every worker.
+    """
+
+    number: int
+    path: str
+    speaker: str
+    split: str
+    location: str
+
+
+def read_list(source: Path) -> list[File]:
+    """The files of a manifest (.csv), of a folder (all audio below it) or of a text file that
+    names one per line.
+
+    Raises:
+        ConfigError: it cannot be read, or lists nothing.
+    """
+    base = (source if source.is_dir() else source.parent).resolve()
+    files = [
+        File(number, path, speaker, split, str(base / path))
+        for number, (path, speaker, split) in enumerate(_entries(source))
+    ]
+    if not files:
+        raise ConfigError(f"{source} lists no audio file")
+    for file in files:
+        if not _is_text(file.path):
+            raise ConfigError(f"{file.path!r} is not UTF-8: rename the file")
+    return files
+
+
+def _is_text(path: str) -> bool:
+    """False for a file name whose bytes are no text, which Parquet and JSON could not hold."""
+    try:
+        return bool(path.encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
+
+
+def _entries(source: Path) -> Iterator[tuple[str, str, str]]:
+    """(path, speaker, split) of each file."""
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+                yield str(path.relative_to(source)), "", ""
+        return
+    try:
+        if source.suffix.lower() == ".csv":
+            for row in read_manifest(source):
+                yield row.path, row.speaker, row.split
+            return
+        for line in source.read_text(encoding="utf-8").splitlines():
+            if line.strip():
+                yield line.strip(), "", ""
+    except (OSError, ValueError, csv.Error) as error:
+        raise ConfigError(
+            f"{source} cannot be read as a list of files: {error}; give a manifest (.csv), "
+            "a folder, or a text file with one path per line"
+        ) from None
+
+
+def list_hash(files: Sequence[File]) -> str:
+    """SHA-256 of what the list says, by which a later run knows it is the same."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update("\0".join((file.path, file.speaker, file.split, "\n")).encode("utf-8"))
+    return digest.hexdigest()

@@ -1,0 +1,57 @@
+"""Tokens back from a folder: `read_codes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from audiodec.errors import FormatError, MissingExtraError, ModelError
+from audiodec.pretrained import WEIGHTS, find_model, read_info
+from audiodec.tokenization.journal import Format, read_journal
+from audiodec.tokenization.rows import Codes, Layout, Row
+from audiodec.tokenization.webdataset import WebDataset
+
+
+def layout_of(kind: Format) -> Layout:
+    """Raises MissingExtraError: Parquet without pyarrow."""
+    if kind == "webdataset":
+        return WebDataset()
+    try:
+        from audiodec.tokenization.parquet import Parquet
+    except ImportError:
+        raise MissingExtraError("Parquet", "scale") from None
+    return Parquet()
+
+
+def read_codes(folder: str | Path, model: str | Path | None = None) -> Iterator[tuple[Row, Codes]]:
+    """What `audiodec tokenize` wrote, finished shards only, one file at a time.
+
+    Args:
+        folder: its OUT.
+        model: the model that is to decode the codes; the default model if not given, as in
+            `audiodec.load`, so that `load(model).decode(codes, row.samples)` is the sound.
+
+    Yields:
+        row, and codes uint16 [stages, frames].
+
+    Raises:
+        ModelError: the codes are of another model.
+        FormatError: the folder holds no tokens, or a shard is damaged, missing or of another job.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    settings, shards = read_journal(Path(folder))
+    info = read_info(find_model(model))
+    if info.files[WEIGHTS] != settings.weights:
+        raise ModelError(
+            f"{folder} holds codes of model {settings.model} (weights {settings.weights[:16]}), "
+            f"not of {info.id} ({info.files[WEIGHTS][:16]}): name the right one"
+        )
+    layout = layout_of(settings.format)
+    for shard in shards:
+        path, numbers = Path(folder) / shard.name, iter(shard.numbers)
+        for row, codes in layout.read(path, settings):
+            if row.number != next(numbers, None):
+                raise FormatError(f"{path} holds other files than the journal says")
+            yield row, codes
+        if next(numbers, None) is not None:
+            raise FormatError(f"{path} ends too early")

@@ -1,0 +1,172 @@
+"""A whole job: list in, workers at it, shards out, exactly once for each file.
+
+Workers only compute. This process alone writes, and a file is done when the journal says that a
+shard holds it; so a worker that dies costs what it had in hand, and a kill of everything costs the
+shard that was being filled.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiodec.config import ModelInfo
+from audiodec.errors import MissingExtraError
+from audiodec.fileio import write_whole
+from audiodec.pretrained import BUNDLED, WEIGHTS, find_model, read_info
+from audiodec.session import check_effort
+from audiodec.tokenization.coding import Failure, Job, Outcome, Tokens
+from audiodec.tokenization.journal import Format, Journal, Settings
+from audiodec.tokenization.listing import File, list_hash, read_list
+from audiodec.tokenization.local import run_local
+from audiodec.tokenization.output import Output
+from audiodec.tokenization.reading import layout_of
+from audiodec.tokenization.rows import Row
+
+FAILED = "failed.csv"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, checked before anything is written."""
+
+    files: Sequence[File]
+    job: Job
+    settings: Settings
+
+    @classmethod
+    def of(
+        cls,
+        source: Path,
+        *,
+        model: str | None = None,
+        bitrate: float | None = None,
+        effort: int = 1,
+        kind: Format = "parquet",
+        shard_hours: float = 2,
+    ) -> Plan:
+        """Args like the command's options.
+
+        Raises:
+            ConfigError: no list of files, or a bitrate or effort that is not offered.
+            ModelError: no such model.
+        """
+        folder = find_model(model)
+        info, files = read_info(folder), read_list(source)
+        stages, effort = info.codec.stages_for(bitrate), check_effort(effort)
+        name = folder.name if folder.parent == BUNDLED else str(folder.resolve())
+        job = Job(name, info.files[WEIGHTS], stages, effort)
+        return cls(files, job, _settings(info, job, files, kind, shard_hours))
+
+
+def _settings(
+    info: ModelInfo, job: Job, files: Sequence[File], kind: Format, shard_hours: float
+) -> Settings:
+    codec = info.codec
+    return Settings(
+        model=info.id, weights=job.weights, sample_rate=codec.sample_rate, hop=codec.hop,
+        codebook_size=codec.quantizer.codebook_size, stages=job.stages, effort=job.effort,
+        format=kind, shard_hours=shard_hours, files=len(files), list_sha256=list_hash(files),
+    )  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """How far the job is.
+
+    Attributes:
+        already: files that an earlier run finished.
+        coded: files of this run, and `seconds` of audio in them.
+        failed: files of this run that could not be coded.
+        shards: finished, of all runs.
+    """
+
+    files: int
+    already: int
+    coded: int = 0
+    seconds: float = 0
+    failed: int = 0
+    shards: int = 0
+
+
+def tokenize(
+    plan: Plan,
+    out: Path,
+    *,
+    jobs: int = 1,
+    ray: str | None = None,
+    progress: Callable[[Tally], None] = lambda tally: None,
+) -> Tally:
+    """Code every file that no finished shard in `out` has, and list in `failed.csv` what cannot be.
+
+    Args:
+        jobs: worker processes, or actors of Ray.
+        ray: address of a Ray cluster, or `local`; processes of this machine if not given.
+        progress: told how far it is after every file.
+
+    Raises:
+        ConfigError: `out` was begun with other settings.
+        MissingExtraError: Parquet or Ray without the `scale` extra.
+        AudioDecError: another process writes to `out`, or there is no Ray cluster.
+    """
+    layout, workers = layout_of(plan.settings.format), _workers(jobs, ray)
+    with Journal(out, plan.settings) as journal:
+        todo = [file for file in plan.files if file.number not in journal.done]
+        tally = Tally(len(plan.files), len(plan.files) - len(todo))
+        failures: list[Failure] = []
+        output = Output(out, journal, layout, plan.settings)
+        try:
+            for outcome in workers(plan.job, todo):
+                if isinstance(outcome, Failure):
+                    failures.append(outcome)
+                    tally.failed += 1
+                else:
+                    row = _row(plan, outcome)
+                    output.add(row, outcome.codes)
+                    tally.coded += 1
+                    tally.seconds += row.samples / row.sample_rate
+                tally.shards = len(journal.shards)
+                progress(tally)
+        finally:
+            output.flush()  # what is coded is kept, whatever ended the run
+            tally.shards = len(journal.shards)
+            _write_failed(out / FAILED, plan.files, failures)
+    return tally
+
+
+def _workers(jobs: int, ray: str | None) -> Callable[[Job, Sequence[File]], Iterator[Outcome]]:
+    if ray is None:
+        return lambda job, files: run_local(job, files, jobs)
+    try:
+        from audiodec.tokenization.cluster import run_ray
+    except ImportError:
+        raise MissingExtraError("Ray", "scale") from None
+    return lambda job, files: run_ray(job, files, jobs, ray)
+
+
+def _row(plan: Plan, tokens: Tokens) -> Row:
+    file = plan.files[tokens.number]
+    stages, frames = tokens.codes.shape
+    return Row(
+        number=file.number, path=file.path, speaker=file.speaker, split=file.split,
+        sample_rate=plan.settings.sample_rate, samples=tokens.samples,
+        original_rate=tokens.original_rate, original_samples=tokens.original_samples,
+        stages=stages, frames=frames,
+    )  # fmt: skip
+
+
+def _write_failed(path: Path, files: Sequence[File], failures: Sequence[Failure]) -> None:
+    """The list of what the last run could not code; none when there is nothing to list."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("number", "path", "reason"))
+    for failure in sorted(failures, key=lambda failure: failure.number):
+        writer.writerow((failure.number, files[failure.number].path, failure.reason))
+    with write_whole(str(path)) as file:
+        file.write(text.getvalue().encode())
