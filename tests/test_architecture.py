@@ -28,9 +28,33 @@ ALLOWED = {
     "session": {"bitstream", "runtime"},
     "fileio": set(),
     "files": {"bitstream", "runtime", "session", "fileio"},
-    "realtime": {"bitstream", "session"},
-    "evaluation": {"", "fileio", "files", "realtime", "runtime", "session"},
+    "realtime": {"bitstream", "fileio", "runtime", "session"},
+    "serve": {"bitstream", "config", "realtime", "runtime", "session"},
+    "evaluation": {
+        "",
+        "bitstream",
+        "config",
+        "fileio",
+        "files",
+        "pretrained",
+        "realtime",
+        "runtime",
+        "session",
+        "serve",
+    },
+    "evaluation.codecs.neural": {"bitstream", "runtime"},
     "prepare": {"fileio"},
+    "tokenization": {
+        "",
+        "bitstream",
+        "config",
+        "fileio",
+        "files",
+        "prepare",
+        "pretrained",
+        "runtime",
+        "session",
+    },
     "published": {"codec", "config", "layers"},
     "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
     "training": {
@@ -60,14 +84,17 @@ TORCH_FREE = {
     "evaluation",
     "prepare",
     "realtime",
+    "serve",
+    "tokenization",
     "",
 }
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 
 
 def part_of(module: str) -> str:
-    name = module.removeprefix("audiodec").removeprefix(".")
-    return name if name in ALLOWED else name.split(".")[0]
+    words = module.removeprefix("audiodec").removeprefix(".").split(".")
+    longest_first = (".".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((part for part in longest_first if part in ALLOWED), words[0])
 
 
 def imports(path: Path) -> set[str]:

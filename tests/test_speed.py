@@ -66,7 +66,8 @@ def test_the_command_prints_json(tmp_path: Path, speech: np.ndarray) -> None:
     result = CliRunner().invoke(app, ["bench", "speed", *options])
     assert result.exit_code == 0, result.output
     ours, uncoded = json.loads(result.stdout)
-    assert (ours["codec"], uncoded["codec"]) == ("AudioDec speech-48k-1 12", "uncoded")
+    name = f"AudioDec {audiodec.load().info.id} 12"
+    assert (ours["codec"], uncoded["codec"]) == (name, "uncoded")
     assert ours["packet_ms"] == pytest.approx(320 / 48)
     assert ours["encode_macs"] > 1e8
     assert (uncoded["parameters"], uncoded["encode_ms"]) == (None, None)

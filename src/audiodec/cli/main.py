@@ -10,11 +10,23 @@ import typer
 
 import audiodec
 from audiodec.cli.bench import bench
+from audiodec.cli.bench_live import live
+from audiodec.cli.bench_loss import loss
+from audiodec.cli.bench_paper import paper
+from audiodec.cli.bench_quality import quality
+from audiodec.cli.bench_report import report
+from audiodec.cli.bench_speed import speed
+from audiodec.cli.bench_streams import streams
+from audiodec.cli.call import call
 from audiodec.cli.decode import decode
 from audiodec.cli.encode import encode
 from audiodec.cli.info import info, models
+from audiodec.cli.listen import listen
 from audiodec.cli.prepare import prepare
 from audiodec.cli.roundtrip import demo, roundtrip
+from audiodec.cli.serve import serve
+from audiodec.cli.stream import devices, stream
+from audiodec.cli.tokenize import tokenize
 from audiodec.cli.train import export, import_published, statistics, train
 from audiodec.errors import AudioDecError
 
@@ -24,11 +36,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (encode, decode, roundtrip, info, models, train, export, demo):
+for command in (encode, decode, roundtrip, stream, devices, info, models, train, export, demo):
     app.command()(command)
 app.command()(statistics)
+app.command()(serve)
+app.command()(tokenize)
 app.command("import")(import_published)
+for measurement in (live, quality, report, speed, loss, paper, streams):
+    bench.command()(measurement)
 app.add_typer(bench, name="bench")
+app.add_typer(call, name="call")
+app.add_typer(listen, name="listen")
 app.add_typer(prepare, name="prepare")
 
 

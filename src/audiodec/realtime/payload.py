@@ -12,6 +12,7 @@ from audiodec.bitstream.packet import pack, packet_size, stages_of, unpack
 from audiodec.errors import FormatError
 
 MAX_FRAMES, MAX_COPIES, MAX_DISTANCE = 150, 3, 255
+MAX_PAYLOAD = 1200  # bytes with copies; leaves room in a datagram for RTP and SRTP
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Payload:
 
     Attributes:
         packet: `frames` frames, as a streaming encoder gives them.
-        copies: distance in packets (1: the one before) -> its leading stages.
+        copies: distance in packet times (1: the one before) -> its leading stages.
     """
 
     packet: bytes
@@ -69,30 +70,63 @@ def from_bytes(data: bytes, frames: int, bits: int, most_stages: int) -> Payload
     return Payload(packet, listed)
 
 
+@dataclass(frozen=True)
+class Protection:
+    """Which copies ride along.
+
+    Attributes:
+        distances: how many packet times later a copy is sent; above the usual burst of losses.
+        stages: leading stages that are copied.
+    """
+
+    distances: tuple[int, ...] = ()
+    stages: int = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.distances)) > MAX_COPIES or (
+            self.distances
+            and not (self.stages > 0 and 1 <= min(self.distances) <= max(self.distances) <= 255)
+        ):
+            raise ValueError(f"{self} does not fit a payload")
+
+
 class Redundancy:
     """Lets copies of earlier packets ride along.
 
     Args:
         frames, bits: of the packets.
-        distance: how many packets later the copy is sent; above the usual burst of losses.
-        stages: leading stages that are copied; 0 copies nothing. May be changed at any time.
+
+    Attributes:
+        protection: which copies; none at first. May be changed at any time.
     """
 
-    def __init__(self, frames: int, bits: int, distance: int = 3, stages: int = 0) -> None:
-        if not 1 <= distance <= MAX_DISTANCE or not 1 <= frames <= MAX_FRAMES:
-            raise ValueError(f"a distance of {distance} or {frames} frames do not fit a payload")
-        self.frames, self.bits, self.distance, self.stages = frames, bits, distance, stages
-        self._sent: deque[bytes] = deque(maxlen=distance)
+    def __init__(self, frames: int, bits: int, protection: Protection | None = None) -> None:
+        if not 1 <= frames <= MAX_FRAMES:
+            raise ValueError(f"{frames} frames do not fit a payload")
+        self.frames, self.bits = frames, bits
+        self.protection = protection or Protection()
+        self._sent: deque[bytes | None] = deque(maxlen=MAX_DISTANCE)
 
     def __call__(self, packet: bytes) -> bytes:
         """The payload for the newest packet."""
-        copies = {}
-        if self.stages and len(self._sent) == self.distance:
-            copies[self.distance] = self._leading(self._sent[0])
+        copies, size = {}, 3 + len(packet)
+        for distance in self.protection.distances:
+            earlier = self._sent[-distance] if distance <= len(self._sent) else None
+            if earlier is not None:
+                copy = self._leading(earlier)
+                size += 2 + len(copy)
+                if size <= MAX_PAYLOAD:
+                    copies[distance] = copy
         self._sent.append(packet)
         return to_bytes(Payload(packet, copies), self.frames, self.bits)
 
+    def skip(self) -> None:
+        """A packet time in which nothing was sent."""
+        self._sent.append(None)
+
     def _leading(self, packet: bytes) -> bytes:
         stages = stages_of(packet, self.frames, self.bits)
+        if stages <= self.protection.stages:
+            return packet
         codes = unpack(packet, self.frames, stages, self.bits)
-        return pack(codes[: self.stages], self.bits)
+        return pack(codes[: self.protection.stages], self.bits)

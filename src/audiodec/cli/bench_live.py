@@ -1,0 +1,54 @@
+"""`audiodec bench live`: what adds up from microphone to loudspeaker."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+from audiodec.cli.common import Json, Model
+
+COLUMNS = ("capture", "frame", "encode", "decode", "playback", "mouth_to_ear", "limit", "missing")
+
+
+def live(
+    block: Annotated[
+        list[int] | None,
+        typer.Option(min=16, max=9600, help="Samples per device block; may be repeated."),
+    ] = None,
+    processing: Annotated[
+        float | None,
+        typer.Option(min=0, help="ms per packet in simulated time; measured here if not given."),
+    ] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Mouth-to-ear latency of `audiodec stream`, exact, between devices in simulated time."""
+    import audiodec
+    from audiodec.evaluation.mouth_to_ear import BLOCKS, measure
+
+    codec = audiodec.load(model)
+    rows = measure(codec, tuple(block or BLOCKS), processing)
+    if as_json:
+        result = {"model": codec.info.id, "budget_ms": [dataclasses.asdict(r) for r in rows]}
+        typer.echo(json.dumps(result))
+        return
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+        title=f"{codec.info.id}, {codec.sample_rate} Hz, all times in ms",
+        caption=f"encode, decode: median on this machine; simulated: {rows[0].processing:.2f}; "
+        "network and jitter buffer: 0; limit = frame + capture + playback + 1",
+    )
+    for name in ("block", *COLUMNS):
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(str(row.block), *(f"{getattr(row, key):.2f}" for key in COLUMNS))
+    Console().print(table)

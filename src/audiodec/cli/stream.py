@@ -1,0 +1,199 @@
+"""`audiodec stream` and `audiodec devices`: microphone to loudspeaker, live."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from audiodec.cli.common import Bitrate, Json, Model, console
+from audiodec.fileio import AUDIO_SUFFIXES
+
+if TYPE_CHECKING:
+    from audiodec.realtime.devices import AudioDevice
+    from audiodec.realtime.loop import LiveLoop
+    from audiodec.realtime.meters import Snapshot
+    from audiodec.realtime.ring import Ring
+
+REFRESH = 0.1  # seconds
+SWITCH = 0.0005  # seconds; the usual 5 ms are most of a deadline
+
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input", help="Number or part of a name, see `audiodec devices`; or an audio file."
+    ),
+]
+Output = Annotated[str | None, typer.Option("--output", help="Like --input.")]
+Block = Annotated[
+    int, typer.Option(min=16, max=9600, help="Samples that the devices take and give at once.")
+]
+
+
+def devices(as_json: Json = False) -> None:
+    """List the sound devices of this machine."""
+    from audiodec.realtime.portaudio import list_devices
+
+    found = list_devices()
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(device) for device in found]))
+        return
+    if not found:
+        console.print("no sound devices found")
+    table = Table(box=None)
+    for name in ("", "name", "system", "in", "out", "default for"):
+        table.add_column(name, justify="right" if name in ("", "in", "out") else "left")
+    for d in found:
+        table.add_row(
+            str(d.number), d.name, d.system, str(d.inputs), str(d.outputs), ", ".join(d.default)
+        )
+    Console().print(table)
+
+
+def stream(
+    source: Input = None,
+    target: Output = None,
+    bitrate: Bitrate = None,
+    block: Block = 240,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="End after that time; else with Ctrl-C.")
+    ] = None,
+    dump_input: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write what the microphone heard.")
+    ] = None,
+    dump_output: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write what the loudspeaker sounded.")
+    ] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Microphone, encoder, packets, decoder, loudspeaker: hear yourself coded (use headphones)."""
+    import audiodec
+    from audiodec.realtime.loop import LiveLoop
+
+    codec = audiodec.load(model)
+    rate = codec.sample_rate
+    with ExitStack() as stack:
+        taps, drains = [], []
+        for path in (dump_input, dump_output):
+            tap, drain = stack.enter_context(_dump(path, rate)) if path else (None, _nothing)
+            taps.append(tap)
+            drains.append(drain)
+        microphone = open_device("input", source, rate, block)
+        stack.callback(microphone.stop)
+        loudspeaker = open_device("output", target, rate, block)
+        stack.callback(loudspeaker.stop)
+        loop = LiveLoop(codec, microphone, loudspeaker, bitrate, taps=(taps[0], taps[1]))
+        stack.enter_context(_quick_switches())
+        stack.enter_context(loop)
+        console.print(f"{microphone.name} -> {codec.info.id} -> {loudspeaker.name}; Ctrl-C ends")
+        _attend(loop, seconds, drains)
+        summary = loop.snapshot()
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(summary)))
+    else:
+        Console().print(_table(summary))
+
+
+def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDevice:
+    """The sound device, or the audio file, of that name.
+
+    Args:
+        kind: `input` or `output`.
+
+    Raises:
+        AudioError, MissingExtraError: it cannot be had.
+    """
+    from audiodec.realtime.paced import FileLoudspeaker, FileMicrophone
+    from audiodec.realtime.portaudio import PortAudioDevice
+
+    if wanted is not None and Path(wanted).suffix.lower() in AUDIO_SUFFIXES:
+        return (FileMicrophone if kind == "input" else FileLoudspeaker)(wanted, rate, block)
+    return PortAudioDevice(kind, wanted, rate, block)
+
+
+def _attend(loop: LiveLoop, seconds: float | None, drains: list[Callable[[], None]]) -> None:
+    """Show meters and write dumps while the model runs in a thread of its own."""
+    stop, end = threading.Event(), time.monotonic() + (seconds or float("inf"))
+    shown = Live(console=console, auto_refresh=False, transient=True)
+    with ThreadPoolExecutor(1) as pool, shown if console.is_terminal else ExitStack():
+        work = pool.submit(loop.run, stop)
+        try:
+            while not work.done() and time.monotonic() < end:
+                wait([work], timeout=REFRESH)
+                for drain in drains:
+                    drain()
+                if console.is_terminal:
+                    shown.update(_table(loop.snapshot()), refresh=True)
+        except KeyboardInterrupt:
+            pass  # the usual way to end
+        finally:
+            stop.set()
+        work.result()
+
+
+@contextmanager
+def _dump(path: str, rate: int) -> Iterator[tuple[Ring, Callable[[], None]]]:
+    """A ring for an audio callback to write to, and how to empty it into the file."""
+    import numpy as np
+
+    from audiodec.fileio import create_audio, write_audio, write_whole
+    from audiodec.realtime.ring import Ring
+
+    ring = Ring(10 * rate)
+
+    def drain() -> None:
+        samples = np.zeros(len(ring), np.float32)
+        ring.read(samples)
+        write_audio(audio, samples[None])
+
+    with write_whole(path) as out, create_audio(out, path, rate, 1) as audio:
+        yield ring, drain
+        drain()
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """Let an audio callback have the interpreter soon after it asks for it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _table(s: Snapshot) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, dbfs in (("input", s.input_dbfs), ("output", s.output_dbfs)):
+        bar = "#" * round(max(0.0, 60 + dbfs) / 2)
+        table.add_row(name, f"{dbfs:6.1f} dBFS  {bar}")
+    table.add_row("coded", f"{s.seconds:.1f} s at {s.kbps:.2f} kbps")
+    for name, spread in (("encode", s.encode_ms), ("decode", s.decode_ms), ("delay", s.delay_ms)):
+        table.add_row(
+            name, f"{spread.median:.2f} / {spread.p95:.2f} / {spread.p99:.2f} ms (median, p95, p99)"
+        )
+    table.add_row("", f"{s.target_ms:.1f} ms aimed at, devices say they add {s.device_ms:.1f} ms")
+    table.add_row("buffer", f"{s.buffer_ms:.1f} ms, clocks {s.drift_ppm:+.0f} ppm apart")
+    table.add_row(
+        "dropped",
+        f"{s.lost_ms:.0f} ms of input, {s.missing_ms:.0f} ms of output late, "
+        f"{s.skipped_ms:.0f} ms skipped, {s.faults} blocks by the devices",
+    )
+    return table

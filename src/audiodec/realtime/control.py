@@ -1,0 +1,95 @@
+"""Bitrate and redundancy in mid-call, from what the far end reports."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from audiodec.realtime.payload import Protection
+
+CALM = 10  # reports in a row that must ask for less before less is sent
+QUICK, SLOW = 4, 10  # reports averaged
+SCATTER = 0.7  # what the mean of the quick ones counts: bursts scatter it
+CAREFUL = 2  # rung of the ladder to begin with, while nothing is known
+QUEUE = 0.15  # seconds of round trip beyond the shortest that mean a full link
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a sender may change between packets.
+
+    Attributes:
+        bitrate: kbps, one of the model's.
+        protection: the copies that ride along.
+    """
+
+    bitrate: float
+    protection: Protection = field(default_factory=Protection)
+
+
+class Controller:
+    """Losses alone: more copies. Losses or queues because the link is full: fewer bits.
+
+    It goes up at the first bad report and comes down one step at a time after calm ones, so that
+    it does not swing.
+
+    Args:
+        bitrates: kbps that the model offers, ascending.
+        bitrate: the highest to use; copies add to it.
+    """
+
+    def __init__(self, bitrates: Sequence[float], bitrate: float) -> None:
+        stages = len(bitrates)
+        self._rates = [rate for rate in bitrates if rate <= bitrate]
+        # From this share of losses on: these copies. A burst of losses lasts some packets, so
+        # copies keep a distance from their original and from each other.
+        self._ladder = [
+            (0.0, Protection()),
+            (0.004, Protection((3,), -(-stages // 2))),
+            (0.02, Protection((5,), stages)),
+            (0.05, Protection((4, 8), stages)),
+            (0.16, Protection((3, 6, 9), stages)),
+        ]
+        self._losses: deque[float] = deque(maxlen=SLOW)
+        self._shortest: float | None = None
+        self._rung, self._step, self._calm = CAREFUL, len(self._rates) - 1, 0
+
+    @property
+    def setting(self) -> Setting:
+        """What to send now."""
+        return Setting(self._rates[self._step], self._ladder[self._rung][1])
+
+    def update(self, loss: float, round_trip: float | None) -> Setting:
+        """A report has come.
+
+        Args:
+            loss: share lost since the last report, 0 to 1.
+            round_trip: seconds, if known.
+        """
+        self._losses.append(loss)
+        if round_trip is not None:
+            self._shortest = min(round_trip, self._shortest or round_trip)
+        queue = round_trip is not None and round_trip > (self._shortest or 0.0) + QUEUE
+        recent = list(self._losses)
+        quick = SCATTER * sum(recent[-QUICK:]) / len(recent[-QUICK:])
+        wanted = self._rung_for(max(quick, sum(recent) / len(recent)))
+        if queue:
+            # More bits would only lengthen the queue, whatever is lost.
+            self._rung, self._step, self._calm = 0, max(0, self._step - 2), 0
+        elif wanted > self._rung and self._step == len(self._rates) - 1:
+            self._rung, self._calm = wanted, 0
+        elif wanted < self._rung or self._step < len(self._rates) - 1:
+            self._calm += 1
+            if self._calm >= CALM:
+                self._calm = 0
+                if self._step < len(self._rates) - 1:
+                    self._step += 1
+                else:
+                    self._rung -= 1
+        else:
+            self._calm = 0
+        return self.setting
+
+    def _rung_for(self, loss: float) -> int:
+        return max(n for n, (least, _) in enumerate(self._ladder) if loss >= least)

@@ -1,0 +1,84 @@
+"""Audio files as sound devices, at the pace of the system's clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import numpy as np
+
+from audiodec.errors import AudioError
+from audiodec.realtime.devices import Callback
+from audiodec.realtime.voices import file_sink, file_source
+
+
+class _Paced:
+    """Blocks from a thread that keeps absolute deadlines."""
+
+    def __init__(self, name: str, rate: int, block: int) -> None:
+        self.name, self.rate, self.block = name, rate, block
+        self.latency, self.ended, self.faults = 0.0, False, 0
+        self._files = ExitStack()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._files.close()
+
+    def _run(self, tick: Callable[[], bool], blocks: int) -> None:
+        """Call `tick` once per block, first after that many blocks, until it says False."""
+
+        def run() -> None:
+            deadline = time.monotonic() + blocks * self.block / self.rate
+            try:
+                while not self._stop.wait(deadline - time.monotonic()) and tick():
+                    deadline += self.block / self.rate
+            finally:
+                self.ended = True
+
+        self._thread = threading.Thread(target=run, name=self.name, daemon=True)
+        self._thread.start()
+
+
+class FileMicrophone(_Paced):
+    """Hears an audio file, resampled and mixed to mono.
+
+    Raises:
+        AudioError: the file cannot be read.
+    """
+
+    def __init__(self, path: str, rate: int, block: int) -> None:
+        super().__init__(path, rate, block)
+        self._source = self._files.enter_context(file_source(path, rate))
+
+    def start(self, callback: Callback) -> None:
+        def tick() -> bool:
+            try:
+                block = self._source.read(self.block)
+            except AudioError:
+                return False  # a damaged file ends where it is damaged
+            if block is not None:
+                callback(block)
+            return block is not None
+
+        self._run(tick, blocks=1)
+
+
+class FileLoudspeaker(_Paced):
+    """Sounds into an audio file, which appears when the device stops."""
+
+    def start(self, callback: Callback) -> None:
+        sink = self._files.enter_context(file_sink(self.name, self.rate))
+        block = np.zeros(self.block, np.float32)
+
+        def tick() -> bool:
+            callback(block)
+            sink.write(block)
+            return True
+
+        self._run(tick, blocks=0)

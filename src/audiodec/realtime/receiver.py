@@ -1,0 +1,199 @@
+"""One direction of a call, from RTP packets to samples: whatever arrives, sound on every pull."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from audiodec.errors import FormatError
+from audiodec.realtime.jitter import CAPACITY, Action, Entry, JitterBuffer
+from audiodec.realtime.payload import Payload, from_bytes
+from audiodec.realtime.rtp import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
+from audiodec.realtime.sequence import Sequence
+from audiodec.realtime.silence import ComfortNoise, described, level
+from audiodec.runtime.base import Samples
+
+ORIGINAL = MAX_DATAGRAM  # rank of a packet that is no copy: above that of any copy
+REMEMBER = 64  # packets after which a copy's distance no longer lengthens the buffer
+QUIET = 20.0  # dB below the loudest of late that hide a change of delay
+SILENT = -60.0  # dBov that always do
+FORGET = 10.0  # dB per second by which the loudest of late falls
+
+
+class PacketDecoder(Protocol):
+    """What `session.Decoder` offers a receiver."""
+
+    def decode(self, packet: bytes | None, /) -> Samples:
+        """Audio of one packet, or concealment of a lost one."""
+        ...
+
+
+@dataclass
+class Counts:
+    """What happened to packets and packet times since the start.
+
+    Attributes:
+        received: good packets of the agreed stream, without duplicates.
+        invalid, foreign, duplicate, late: packets refused: damaged or hostile; of another
+            stream; come twice; come after their time.
+        played, recovered, concealed, noise: packet times filled from the packet itself, from a
+            copy of it, from nothing, and with comfort noise.
+        stretched, merged: packet times put in and left out to change the delay.
+    """
+
+    received: int = 0
+    invalid: int = 0
+    foreign: int = 0
+    duplicate: int = 0
+    late: int = 0
+    played: int = 0
+    recovered: int = 0
+    concealed: int = 0
+    noise: int = 0
+    stretched: int = 0
+    merged: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """By name."""
+        return asdict(self)
+
+
+class Receiver:
+    """Datagrams in at any time, one packet time of samples out per pull. Memory is bounded.
+
+    Args:
+        decoder: decodes packets of `frames` frames.
+        frames, bits, stages: what the stream was agreed to be.
+        size: samples of a packet.
+        rate: Hz.
+        ssrc: of the agreed stream; no other is ever heard.
+    """
+
+    def __init__(
+        self, decoder: PacketDecoder, frames: int, bits: int, stages: int, size: int, rate: int,
+        ssrc: int,
+    ) -> None:  # fmt: skip
+        self.ssrc, self.counts, self.sequence = ssrc, Counts(), Sequence()
+        self.period = size / rate
+        self._decoder, self._shape = decoder, (frames, bits, stages)
+        self._size, self._rate = size, rate
+        self._noise = ComfortNoise(rate)
+        self._noise_level: float | None = None  # dBov, while the other end is silent
+        self._loudest = self._newest = -127.0  # dBov, of what was played
+        self._fade = np.linspace(0, 1, size, dtype=np.float32)
+        self._reaches = [0] * REMEMBER
+        self._restart()
+
+    def _restart(self) -> None:
+        self.buffer = JitterBuffer(self.period)
+        self._origin: int | None = None  # timestamp of packet time 0, unwrapped
+        self._stray: RtpPacket | None = None  # the last packet far from where playback is
+
+    def receive(self, datagram: bytes, now: float) -> None:
+        """A datagram has come; hostile ones are counted, nothing else.
+
+        Args:
+            now: seconds, by the clock that also drives the pulls.
+        """
+        try:
+            packet = RtpPacket.parse(datagram)
+            if packet.ssrc != self.ssrc:
+                self.counts.foreign += 1
+                return
+            self._accept(packet, now)
+        except FormatError:
+            self.counts.invalid += 1
+
+    def _accept(self, packet: RtpPacket, now: float) -> None:
+        """Raises FormatError, before anything has changed, when the packet is not to be used."""
+        if packet.payload_type == SPEECH:
+            payload = from_bytes(packet.payload, *self._shape)
+        elif packet.payload_type == COMFORT_NOISE:
+            described(packet.payload)
+            payload = Payload(packet.payload, {})
+        else:
+            raise FormatError(f"payload type {packet.payload_type}")
+        index = self._index(packet)
+        if not self.sequence.receive(packet.sequence, now - index * self.period):
+            self.counts.duplicate += 1
+            return
+        self.counts.received += 1
+        self._reaches[self.counts.received % REMEMBER] = max(payload.copies, default=0)
+        self.buffer.reach = max(self._reaches)
+        entry = Entry(payload.packet, packet.payload_type == COMFORT_NOISE, ORIGINAL)
+        if not self.buffer.arrive(index, entry, now):
+            self.counts.late += 1
+        for distance, copy in payload.copies.items():
+            self.buffer.offer(index - distance, Entry(copy, False, len(copy)))
+
+    def _index(self, packet: RtpPacket) -> int:
+        """The packet time at which it was sent.
+
+        Raises:
+            FormatError: between packet times, or far from what is played now, unless two packets
+                in a row say so: then the other end has begun anew, and so does this one.
+        """
+        if self._origin is None:
+            self._origin = packet.timestamp
+        near = self._origin + self.buffer.next * self._size
+        index, off = divmod(unwrap(packet.timestamp, near, 32) - self._origin, self._size)
+        known = not off and abs(index - self.buffer.next) < CAPACITY
+        if known and self.sequence.plausible(packet.sequence):
+            self._stray = None
+            return index
+        stray, self._stray = self._stray, packet
+        if stray is None or (
+            (packet.sequence - stray.sequence) & 0xFFFF,
+            (packet.timestamp - stray.timestamp) & 0xFFFFFFFF,
+        ) != (1, self._size):
+            raise FormatError("a packet from another time")
+        self._restart()
+        self.sequence.restart()
+        self._origin = packet.timestamp
+        return 0
+
+    def pull(self, now: float) -> Samples:
+        """The next packet time of sound, [size]; to be called once per packet time."""
+        quiet = self._noise_level is not None or (self._newest < max(SILENT, self._loudest - QUIET))
+        action, entries = self.buffer.pull(now, quiet)
+        if action is Action.MERGE:
+            first, second = (self._play(entry) for entry in entries)
+            audio = first + (second - first) * self._fade
+            self.counts.merged += 1
+        elif action is Action.PLAY:
+            audio = self._play(entries[0])
+        else:
+            audio = self._fill(action)
+        if self._noise_level is not None or not self._noise.silent:
+            audio = audio + self._noise(self._size, self._noise_level)
+        self._newest = level(audio)
+        self._loudest = max(self._newest, self._loudest - FORGET * self.period)
+        return audio
+
+    def _play(self, entry: Entry) -> Samples:
+        if entry.noise:
+            self._noise_level = described(entry.data)
+            self.counts.noise += 1
+            return self._decoder.decode(None)
+        try:
+            audio = self._decoder.decode(entry.data)
+        except FormatError:
+            self.counts.invalid += 1
+            return self._fill(Action.MISS)
+        self._noise_level = None
+        if entry.rank == ORIGINAL:
+            self.counts.played += 1
+        else:
+            self.counts.recovered += 1
+        return audio
+
+    def _fill(self, action: Action) -> Samples:
+        if action is Action.STRETCH:
+            self.counts.stretched += 1
+        elif action is Action.MISS and self._noise_level is None:
+            self.counts.concealed += 1
+        elif action is Action.MISS:
+            self.counts.noise += 1
+        return self._decoder.decode(None)

@@ -1,0 +1,101 @@
+"""One direction of a call, from samples to RTP packets."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+import numpy as np
+
+from audiodec.realtime.control import Setting
+from audiodec.realtime.payload import MAX_DISTANCE, Redundancy
+from audiodec.realtime.rtp import COMFORT_NOISE, SPEECH, RtpPacket
+from audiodec.realtime.silence import SilenceDetector, describe, level
+from audiodec.runtime.base import Samples
+
+DESCRIBE_EVERY = 0.4  # seconds between descriptions of silence
+
+
+class PacketEncoder(Protocol):
+    """What `session.Encoder` offers a sender."""
+
+    bitrate: float
+
+    def write(self, samples: Samples, /) -> list[bytes]:
+        """Add samples; returns the packets now complete."""
+        ...
+
+
+class Sender:
+    """Write any number of samples, get the RTP packets they complete.
+
+    Args:
+        encoder: gives one packet of `redundancy.frames` frames per `size` samples.
+        size: samples of a packet.
+        rate: Hz.
+        ssrc: of the stream.
+        dtx: send almost nothing in silence.
+        sequence, timestamp: of the first packet; random, as RFC 3550 asks, when not given.
+    """
+
+    def __init__(
+        self, encoder: PacketEncoder, redundancy: Redundancy, size: int, rate: int, ssrc: int,
+        dtx: bool = False, sequence: int | None = None, timestamp: int | None = None,
+    ) -> None:  # fmt: skip
+        self.ssrc, self.packets, self.octets = ssrc, 0, 0
+        self._encoder, self._redundancy, self._size = encoder, redundancy, size
+        self._sequence = secrets.randbelow(1 << 16) if sequence is None else sequence
+        self.timestamp = secrets.randbelow(1 << 32) if timestamp is None else timestamp
+        self._waiting = np.zeros(0, np.float32)
+        self._silence = SilenceDetector(size / rate) if dtx else None
+        self._every = max(1, round(DESCRIBE_EVERY * rate / size))
+        self._silent_for = 0  # packet times
+
+    @property
+    def setting(self) -> Setting:
+        """Bitrate (kbps, one of the model's) and copies; may be changed between packets."""
+        return Setting(self._encoder.bitrate, self._redundancy.protection)
+
+    @setting.setter
+    def setting(self, setting: Setting) -> None:
+        if setting.bitrate != self._encoder.bitrate:
+            self._encoder.bitrate = setting.bitrate
+        self._redundancy.protection = setting.protection
+
+    def write(self, samples: Samples) -> list[bytes]:
+        """Add samples [n]; returns the RTP packets now due, oldest first."""
+        waiting = np.concatenate([self._waiting, samples]) if self._waiting.size else samples
+        whole = len(waiting) // self._size * self._size
+        self._waiting = waiting[whole:].copy()
+        packets = []
+        for start in range(0, whole, self._size):
+            packets += self._send(waiting[start : start + self._size])
+        return packets
+
+    def skip(self, count: int) -> None:
+        """So many packet times pass unheard: time goes on, though nothing is sent."""
+        self.timestamp += count * self._size
+        for _ in range(min(count, MAX_DISTANCE)):
+            self._redundancy.skip()
+
+    def _send(self, block: Samples) -> list[bytes]:
+        (packet,) = self._encoder.write(block)  # in silence too: its state must know the past
+        loudness = level(block) if self._silence else 0.0
+        silent = self._silence is not None and self._silence(loudness)
+        if silent:
+            self._redundancy.skip()
+            due = self._silent_for % self._every == 0
+            self._silent_for += 1
+            sent = [self._packet(COMFORT_NOISE, describe(loudness), False)] if due else []
+        else:
+            resumed, self._silent_for = self._silent_for > 0, 0
+            sent = [self._packet(SPEECH, self._redundancy(packet), resumed)]
+        self.timestamp += self._size
+        return sent
+
+    def _packet(self, kind: int, payload: bytes, marker: bool) -> bytes:
+        packet = RtpPacket(kind, self._sequence, self.timestamp, self.ssrc, payload, marker)
+        self._sequence += 1
+        self.packets += 1
+        self.octets += len(payload)
+        return packet.to_bytes()

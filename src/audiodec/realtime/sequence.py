@@ -1,0 +1,88 @@
+"""What sequence numbers tell: losses, duplicates, jitter (RFC 3550, appendix A)."""
+
+from __future__ import annotations
+
+from audiodec.realtime.rtp import unwrap
+
+REMEMBERED = 1024  # sequence numbers below the highest, in which a duplicate is noticed
+DROPOUT = 3000  # packets that may be missing before the stream counts as another one
+SETTLE = 10  # packets by which one may be overtaken and not yet count as lost
+
+
+class Sequence:
+    """Follows one stream's sequence numbers.
+
+    Attributes:
+        highest: received, extended by its wraps.
+        jitter: smoothed difference of successive delays, seconds.
+        received: packets, without duplicates.
+    """
+
+    def __init__(self) -> None:
+        self.received, self.jitter = 0, 0.0
+        self._before = 0  # packets expected before the last restart
+        self.restart()
+
+    def restart(self) -> None:
+        """The stream begins anew, at any number; counts go on."""
+        self._before = self.expected if self.received else 0
+        self.highest = -1
+        self._first = 0
+        self._seen = 0  # bit n: highest - n was received
+        self._delay: float | None = None
+
+    @property
+    def expected(self) -> int:
+        """Packets sent as far as is known."""
+        return self._before + (self.highest - self._first + 1 if self.highest >= 0 else 0)
+
+    @property
+    def lost(self) -> int:
+        """Packets that have not come; a late one is not lost."""
+        return self.expected - self.received
+
+    def plausible(self, sequence: int) -> bool:
+        """Whether a number belongs to the stream as it was so far (RFC 3550, A.1)."""
+        step = unwrap(sequence, self.highest, 16) - self.highest
+        return self.highest < 0 or -REMEMBERED < step < DROPOUT
+
+    def receive(self, sequence: int, delay: float) -> bool:
+        """A packet has come. Returns False for a duplicate, or one too old to tell.
+
+        Args:
+            sequence: modulo 2**16.
+            delay: arrival minus media time, seconds.
+        """
+        if self.highest < 0:
+            # One round up, so that numbers just before the first stay positive.
+            self._first = self.highest = sequence + (1 << 16)
+            self._seen = 1
+            self._asked = self.highest - 1  # up to where `interval` has counted
+        else:
+            number = unwrap(sequence, self.highest, 16)
+            behind = self.highest - number
+            if behind < 0:
+                self._seen = (self._seen << -behind | 1) & ((1 << REMEMBERED) - 1)
+                self.highest = number
+            elif behind >= REMEMBERED or self._seen >> behind & 1:
+                return False
+            else:
+                self._seen |= 1 << behind
+                self._first = min(self._first, number)
+        if self._delay is not None:
+            self.jitter += (abs(delay - self._delay) - self.jitter) / 16
+        self._delay = delay
+        self.received += 1
+        return True
+
+    def interval(self) -> float:
+        """Share of packets lost since this was last asked, 0 to 1.
+
+        The newest are left for the next time: they may have been overtaken.
+        """
+        settled = self.highest - SETTLE
+        fresh = min(settled - self._asked, REMEMBERED - SETTLE)
+        if self.highest < 0 or fresh <= 0:
+            return 0.0
+        self._asked = settled
+        return 1 - (self._seen >> SETTLE & ((1 << fresh) - 1)).bit_count() / fresh

@@ -1,0 +1,90 @@
+"""Silence is not sent (DTX): a detector, and comfort noise after RFC 3389."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audiodec.errors import FormatError
+from audiodec.runtime.base import Samples
+
+HANGOVER = 0.2  # seconds still sent after speech: word ends are quiet
+ABOVE_FLOOR = 8.0  # dB above the noise floor that count as speech
+RISE = 3.0  # dB per second at which the floor follows a louder background
+LOUDEST = -35.0  # dBov; what is louder is never silence
+QUIETEST = -70.0  # dBov; what is quieter always is
+
+
+def level(samples: Samples) -> float:
+    """Mean power in dBov: 0 is a full-scale square wave, -127 digital silence."""
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return max(-127.0, 10 * float(np.log10(max(power, 1e-13))))
+
+
+class SilenceDetector:
+    """Energy against a slowly rising noise floor.
+
+    Args:
+        period: seconds per block.
+    """
+
+    def __init__(self, period: float) -> None:
+        self._period, self._floor, self._hang = period, LOUDEST - ABOVE_FLOOR, 0.0
+
+    def __call__(self, loudness: float) -> bool:
+        """Whether the next block, of that many dBov, is silence."""
+        self._floor = min(loudness, self._floor + RISE * self._period, LOUDEST - ABOVE_FLOOR)
+        if loudness > max(self._floor + ABOVE_FLOOR, QUIETEST):
+            self._hang = HANGOVER
+        else:
+            self._hang -= self._period
+        return self._hang <= 0
+
+
+def describe(loudness: float) -> bytes:
+    """A comfort-noise payload: one byte, the level in -dBov (RFC 3389, section 3.1)."""
+    return bytes([round(min(127.0, max(0.0, -loudness)))])
+
+
+def described(payload: bytes) -> float:
+    """dBov of a comfort-noise payload; spectral coefficients after the level are ignored.
+
+    Raises:
+        FormatError: no level, or one that does not exist.
+    """
+    if not 1 <= len(payload) <= 32 or payload[0] > 127:
+        raise FormatError("a comfort-noise payload without a level")
+    return -float(payload[0])
+
+
+class ComfortNoise:
+    """Noise of a given level, falling 6 dB per octave above 500 Hz as rooms do.
+
+    Args:
+        rate: Hz.
+    """
+
+    def __init__(self, rate: int, seed: int = 0) -> None:
+        self._random = np.random.default_rng(seed)
+        length = rate // 100
+        taps = np.exp(-2 * np.pi * 500 / rate * np.arange(length))
+        self._taps = (taps / np.sqrt(np.square(taps).sum())).astype(np.float32)
+        self._past = np.zeros(length - 1, np.float32)
+        self._gain = 0.0
+
+    def __call__(self, count: int, loudness: float | None) -> Samples:
+        """The next samples [count], gliding to that many dBov; None: to nothing."""
+        gain = 0.0 if loudness is None else 10 ** (min(loudness, LOUDEST) / 20)
+        white = self._random.standard_normal(count, np.float32)
+        joined = np.concatenate([self._past, white])
+        self._past = joined[count:]
+        size = len(joined) + len(self._taps) - 1
+        spectrum = np.fft.rfft(joined, size) * np.fft.rfft(self._taps, size)
+        shaped = np.fft.irfft(spectrum, size)[len(self._taps) - 1 :][:count]
+        ramp = np.linspace(self._gain, gain, count, dtype=np.float32)
+        self._gain = gain
+        return np.asarray(shaped * ramp, np.float32)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has faded to nothing."""
+        return self._gain == 0.0

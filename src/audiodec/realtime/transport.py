@@ -1,0 +1,200 @@
+"""A call over UDP, paced by a clock: one asyncio task steps the endpoint once per packet time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
+
+from audiodec.errors import AudioDecError, ConfigError
+from audiodec.realtime.endpoint import Endpoint
+from audiodec.realtime.rtp import MAX_DATAGRAM
+from audiodec.runtime.base import Samples
+
+CONNECTING = 0.02  # seconds between looks for an answer
+GOODBYES = 3  # times that the other end is told that the call is over: each may be lost
+AT_ONCE = 64  # datagrams read before others run
+TELL = 10  # packet times between summaries
+BEHIND = 0.2  # seconds behind the clock that are not caught up: they would only become delay
+
+Address = tuple[str, int]
+Listener = Callable[[bytes], None]
+
+
+class Channel(Protocol):
+    """Carries datagrams to and from one other end; may lose, double and reorder them."""
+
+    def send(self, datagram: bytes) -> None:
+        """Send one, never waiting."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` for every datagram that comes."""
+        ...
+
+
+class Source(Protocol):
+    """Where the voice comes from.
+
+    Attributes:
+        live: goes on as long as somebody listens, as a microphone does; a file has an end.
+    """
+
+    live: bool
+
+    def read(self, count: int) -> Samples | None:
+        """The next [count] samples, the last filled with zeros; None at the end. Never waits."""
+        ...
+
+
+class Sink(Protocol):
+    """Where the voice of the other end goes."""
+
+    def write(self, samples: Samples) -> None:
+        """Take samples [n]. Never waits."""
+        ...
+
+
+class NoAnswerError(AudioDecError):
+    """The other end has not answered."""
+
+
+async def talk(
+    endpoint: Endpoint, channel: Channel, source: Source, sink: Sink, wait: float,
+    tell: Callable[[dict[str, Any]], None] = lambda summary: None,
+) -> None:  # fmt: skip
+    """Hold a call until both streams have ended, or the other end is gone.
+
+    Args:
+        wait: seconds for the other end to answer.
+        tell: gets the endpoint's summary a few times a second.
+
+    Raises:
+        NoAnswerError: it did not answer, or the keys differ.
+        ModelError: it speaks with another model.
+    """
+    failures: list[AudioDecError] = []
+
+    def receive(datagram: bytes) -> None:
+        try:
+            endpoint.receive(datagram, time.monotonic())
+        except AudioDecError as error:
+            failures.append(error)
+
+    channel.listen(receive)
+    clock = time.monotonic
+    deadline = clock() + wait
+    while not endpoint.connected:
+        if failures:
+            raise failures[0]
+        if clock() > deadline:
+            raise NoAnswerError(_silence(endpoint, wait))
+        _send(channel, endpoint.poll(clock()))
+        await asyncio.sleep(CONNECTING)
+    try:
+        await _converse(endpoint, channel, source, sink, tell)
+    finally:
+        for _ in range(GOODBYES):
+            _send(channel, endpoint.end())
+
+
+async def _converse(
+    endpoint: Endpoint, channel: Channel, source: Source, sink: Sink,
+    tell: Callable[[dict[str, Any]], None],
+) -> None:  # fmt: skip
+    clock = time.monotonic
+    start, speaking, turn = clock(), True, 0
+    while True:
+        now = clock()
+        if speaking:
+            block = source.read(endpoint.size)
+            speaking = block is not None
+            _send(channel, endpoint.end() if block is None else endpoint.write(block))
+        _send(channel, endpoint.poll(now))
+        sink.write(endpoint.pull(now))
+        heard = endpoint.left and endpoint.drained
+        if endpoint.gone or (heard and (source.live or not speaking)):
+            return
+        if turn % TELL == 0:
+            tell(endpoint.summary(now))
+        turn += 1
+        ahead = start + turn * endpoint.period - clock()
+        if ahead < -BEHIND:
+            missed = int(-ahead / endpoint.period)
+            endpoint.skip(missed)
+            turn += missed
+        await asyncio.sleep(max(0.0, ahead))
+
+
+def _send(channel: Channel, datagrams: list[bytes]) -> None:
+    for datagram in datagrams:
+        channel.send(datagram)
+
+
+def _silence(endpoint: Endpoint, wait: float) -> str:
+    if endpoint.refused:
+        return "somebody answered with another key: both ends need the same key file"
+    return f"no answer within {wait:g} s: is the other end calling, and is --to its address?"
+
+
+class UdpChannel:
+    """A connected UDP socket: the kernel lets nobody in but the other end's address.
+
+    Own reading rather than asyncio's datagram transport, which takes one datagram per turn of its
+    loop: a machine that falls behind for a moment would keep the backlog, as delay, for ever.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._listener: Listener = lambda datagram: None
+
+    def read(self) -> None:
+        """Take all that has come, up to a bound that lets others run."""
+        for _ in range(AT_ONCE):
+            try:
+                datagram = self._socket.recv(MAX_DATAGRAM + 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # the other end is not there (yet): hellos and patience deal with that
+            self._listener(datagram)
+
+    def send(self, datagram: bytes) -> None:
+        with contextlib.suppress(OSError):  # a full buffer or nobody there: lost, as on the way
+            self._socket.send(datagram)
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
+
+
+@contextlib.asynccontextmanager
+async def open_udp(listen: Address, to: Address) -> AsyncIterator[UdpChannel]:
+    """A channel from one address to another.
+
+    Raises:
+        ConfigError: an address is not to be had.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(*to, type=socket.SOCK_DGRAM)
+        connection = socket.socket(found[0][0], socket.SOCK_DGRAM)
+    except OSError as error:
+        raise ConfigError(f"no way to {to[0]}:{to[1]}: {error.strerror}") from None
+    with connection:
+        connection.setblocking(False)
+        try:
+            connection.bind(listen)
+            connection.connect(found[0][4])
+        except OSError as error:
+            raise ConfigError(
+                f"no way from {listen[0]}:{listen[1]} to {to[0]}:{to[1]}: {error.strerror}"
+            ) from None
+        channel = UdpChannel(connection)
+        loop.add_reader(connection, channel.read)
+        try:
+            yield channel
+        finally:
+            loop.remove_reader(connection)

@@ -1,0 +1,156 @@
+"""Where the voices of a call come from and go to: files, microphones, loudspeakers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import soundfile
+import soxr
+
+from audiodec.errors import AudioError
+from audiodec.fileio import create_audio, open_audio, write_audio, write_whole
+from audiodec.realtime.devices import AudioDevice
+from audiodec.realtime.drift import DelayControl, Resampler
+from audiodec.realtime.ring import Ring
+from audiodec.runtime.base import Samples
+
+READ = 4096  # samples of a file at once
+SLEPT = 0.2  # seconds of sound above the usual that are kept
+HOLD = 1.0  # seconds that a ring between a device and the call can hold
+
+
+class FileSource:
+    """The voice of an audio file, resampled and mixed to mono; paced by who reads it."""
+
+    live = False
+
+    def __init__(self, audio: soundfile.SoundFile, rate: int) -> None:
+        self._audio = audio
+        self._resample = soxr.ResampleStream(audio.samplerate, rate, 1, dtype="float32")
+        self._waiting, self._ended = np.zeros(0, np.float32), False
+
+    def read(self, count: int) -> Samples | None:
+        while len(self._waiting) < count and not self._ended:
+            try:
+                piece = self._audio.read(READ, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise AudioError(f"the input is damaged: {error}") from None
+            self._ended = len(piece) < READ
+            mono = np.nan_to_num(piece.sum(axis=1) / piece.shape[1]).astype(np.float32)
+            resampled = self._resample.resample_chunk(np.clip(mono, -1, 1), self._ended)
+            self._waiting = np.append(self._waiting, resampled)
+        if not len(self._waiting):
+            return None
+        block, self._waiting = self._waiting[:count], self._waiting[count:]
+        return np.pad(block, (0, count - len(block)))
+
+
+class FileSink:
+    """Writes what the other end says into an audio file."""
+
+    def __init__(self, audio: soundfile.SoundFile) -> None:
+        self._audio = audio
+
+    def write(self, samples: Samples) -> None:
+        write_audio(self._audio, samples[None])
+
+
+@contextmanager
+def file_source(path: str, rate: int) -> Iterator[FileSource]:
+    """A file to speak from. Raises AudioError when it cannot be read."""
+    with open_audio(path) as audio:
+        yield FileSource(audio, rate)
+
+
+@contextmanager
+def file_sink(path: str, rate: int) -> Iterator[FileSink]:
+    """A file to hear into; it appears at the end. Raises AudioError when it cannot be written."""
+    with write_whole(path) as out, create_audio(out, path, rate, 1) as audio:
+        yield FileSink(audio)
+
+
+class Muted:
+    """Nobody speaks, nobody hears: one direction of a call without sound."""
+
+    live = True
+
+    def read(self, count: int) -> Samples:
+        return np.zeros(count, np.float32)
+
+    def write(self, samples: Samples) -> None:
+        """Sound goes nowhere."""
+
+
+def _delay(device: AudioDevice, step: float) -> float:
+    """Seconds of sound to keep between a device and the call: one step of the call's, one block of
+    the device's, and one more block because neither is punctual."""
+    return step + 2 * device.block / device.rate
+
+
+class Microphone:
+    """The voice of a sound device, by the call's clock.
+
+    Args:
+        step: seconds between reads.
+    """
+
+    live = True
+
+    def __init__(self, device: AudioDevice, step: float) -> None:
+        self._device, self._step, delay = device, step, _delay(device, step)
+        self._ring = Ring(round(HOLD * device.rate))
+        self._control, self._resample = DelayControl(delay), Resampler()
+        self._waiting = np.zeros(round(delay * device.rate), np.float32)
+        self._most = round((delay + SLEPT) * device.rate)
+
+    def start(self) -> None:
+        """Begin to hear. Raises AudioError when the device refuses."""
+        self._device.start(self._heard)
+
+    def stop(self) -> None:
+        self._device.stop()
+
+    def _heard(self, block: Samples) -> None:
+        self._ring.write(block)
+
+    def read(self, count: int) -> Samples:
+        """The next [count] samples; silence in place of what the device has not delivered."""
+        heard = np.empty(len(self._ring), np.float32)
+        heard = heard[: self._ring.read(heard)]
+        ratio = self._control.update(len(self._waiting) / self._device.rate, self._step)
+        waiting = np.append(self._waiting, self._resample(heard, ratio))
+        # When the call has slept, what was said meanwhile is lost rather than late for ever.
+        self._waiting = waiting[max(0, len(waiting) - self._most) :]
+        block, self._waiting = self._waiting[:count], self._waiting[count:]
+        return np.pad(block, (0, count - len(block)))
+
+
+class Loudspeaker:
+    """A sound device that plays by the call's clock.
+
+    Args:
+        step: seconds between writes.
+    """
+
+    def __init__(self, device: AudioDevice, step: float) -> None:
+        self._device, self._step, delay = device, step, _delay(device, step)
+        self._ring = Ring(round(HOLD * device.rate))
+        self._ring.write(np.zeros(round(delay * device.rate), np.float32))
+        self._control, self._resample = DelayControl(delay), Resampler()
+
+    def start(self) -> None:
+        """Begin to sound. Raises AudioError when the device refuses."""
+        self._device.start(self._fill)
+
+    def stop(self) -> None:
+        self._device.stop()
+
+    def _fill(self, block: Samples) -> None:
+        block[self._ring.read(block) :] = 0
+
+    def write(self, samples: Samples) -> None:
+        """Take samples [n]; what does not fit is dropped."""
+        ratio = self._control.update(len(self._ring) / self._device.rate, self._step)
+        self._ring.write(self._resample(samples, ratio))
