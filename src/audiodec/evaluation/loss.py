@@ -1,8 +1,9 @@
-"""Codecs over a lossy network: the same packets lost for each, with and without redundancy."""
+"""A call over a lossy network, simulated: the same packets lost for every codec."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,50 +12,107 @@ from audiodec.errors import ConfigError
 from audiodec.evaluation.codecs import RATE, Opus
 from audiodec.evaluation.metrics import align, score
 from audiodec.evaluation.quality import Score, read_clip
-from audiodec.realtime.network import gilbert_losses
-from audiodec.realtime.payload import Redundancy, from_bytes
+from audiodec.realtime.control import Controller, Setting
+from audiodec.realtime.network import Link, every, gilbert_losses, run
+from audiodec.realtime.payload import Redundancy
+from audiodec.realtime.receiver import Receiver
+from audiodec.realtime.sender import Sender
+from audiodec.realtime.simulated import SimulatedClock
 from audiodec.runtime.base import Samples
 from audiodec.session import Codec
 
 PERIOD = 0.02  # seconds a packet, for every codec: so the same losses fall on the same speech
-METRICS = ("PESQ-WB", "ESTOI")
+DELAY = 0.05  # seconds on the way, besides jitter
+REPORTS = 1.0  # seconds between reports of the far end
+PAUSE = 0.5  # seconds between clips
+METRICS = ("PESQ-WB", "ESTOI", "PLCMOS")
 
 
-def over_losses(
-    codec: Codec, samples: Samples, bitrate: float, lost: Sequence[bool], copied_stages: int
-) -> tuple[Samples, int]:
-    """Code, send, lose, recover or conceal, decode.
+@dataclass(frozen=True)
+class Network:
+    """What lies between both ends.
+
+    Attributes:
+        lost: of each packet; those beyond its end arrive.
+        jitter: seconds; see `realtime.network.Link`.
+    """
+
+    lost: Sequence[bool]
+    jitter: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came out at the far end.
+
+    Attributes:
+        audio: from the moment the first sample was spoken on.
+        latency: seconds from mouth to ear, one for every `PERIOD` of audio.
+        sent: bytes of all payloads.
+        counts: of the receiver, see `realtime.receiver.Counts`.
+    """
+
+    audio: Samples
+    latency: list[float]
+    sent: int
+    counts: dict[str, int]
+
+
+def over_network(
+    codec: Codec, samples: Samples, bitrate: float, network: Network, adaptive: bool
+) -> Heard:
+    """Speak into a simulated call and listen at the far end.
 
     Args:
-        lost: of each packet; those beyond its end arrive.
-        copied_stages: leading stages whose copies ride three packets later; 0: no redundancy.
-
-    Returns:
-        audio as long as the input, and the bytes sent.
+        adaptive: whether copies ride along as the far end reports losses.
     """
     frames, q = round(PERIOD * codec.config.frame_rate), codec.config.quantizer
-    encoder, decoder = codec.encoder(bitrate, frames_per_packet=frames), codec.decoder(frames)
-    redundancy = Redundancy(frames, q.code_bits, stages=copied_stages)
-    sent = [redundancy(packet) for packet in encoder.write(samples) + encoder.drain()]
-    arrived: dict[int, bytes] = {}
-    copies: dict[int, bytes] = {}
-    for number, payload in enumerate(sent):
-        if number >= len(lost) or not lost[number]:
-            parsed = from_bytes(payload, frames, q.code_bits, q.stages)
-            arrived[number] = parsed.packet
-            copies |= {number - d: copy for d, copy in parsed.copies.items()}
-    played = [decoder.decode(arrived.get(n, copies.get(n))) for n in range(len(sent))]
-    return np.concatenate(played)[: len(samples)], sum(map(len, sent))
+    size, rate = frames * codec.hop, codec.sample_rate
+    encoder, redundancy = codec.encoder(bitrate, 1, frames), Redundancy(frames, q.code_bits)
+    sender = Sender(encoder, redundancy, size, rate, 1, sequence=0, timestamp=0)
+    receiver = Receiver(codec.decoder(frames), frames, q.code_bits, q.stages, size, rate, 1)
+    controller, clock = Controller(codec.bitrates, bitrate), SimulatedClock()
+    link = Link(clock, receiver.receive, DELAY, network.jitter, network.lost, seed=network.seed)
+    blocks = iter(np.pad(samples, (0, -len(samples) % size)).reshape(-1, size))
+    heard: list[Samples] = []
+    latency: list[float] = []
+
+    def speak() -> None:
+        for datagram in sender.write(next(blocks, np.zeros(size, np.float32))):
+            link.send(datagram)
+
+    def listen() -> None:
+        heard.append(receiver.pull(clock.now))
+        latency.append(PERIOD + DELAY + receiver.buffer.depth)
+
+    def change(setting: Setting) -> None:
+        sender.setting = setting
+
+    def report() -> None:
+        setting = controller.update(receiver.sequence.interval(), 2 * DELAY)
+        clock.at(clock.now + DELAY, lambda: change(setting))
+
+    every(clock, PERIOD, speak, start=PERIOD)  # a packet is complete when its last sample is spoken
+    every(clock, PERIOD, listen, start=PERIOD / 2)
+    if adaptive:
+        sender.setting = controller.setting
+        every(clock, REPORTS, report, start=REPORTS)
+    run(clock, len(samples) / rate + 1)
+    audio = np.concatenate([np.zeros(size // 2, np.float32), *heard])
+    return Heard(audio, latency, sender.octets, receiver.counts.as_dict())
 
 
 def measure(
-    codec: Codec, bitrate: float, copied_stages: int, clips: Sequence[Path],
-    losses: Sequence[float], burst: float,
+    codec: Codec, bitrate: float, clips: Sequence[Path], losses: Sequence[float], burst: float,
+    jitter: float,
 ) -> Iterator[Score]:  # fmt: skip
-    """Ours without and with redundancy, and Opus with its in-band FEC at the same nominal rate.
+    """One call of all clips per loss rate: ours without and with redundancy, and Opus with its
+    in-band FEC at the same nominal rate, which jitter does not touch.
 
     Yields:
-        a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + copies of 3 stages".
+        a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + copies"; the
+        bitrate is that of the whole call.
 
     Raises:
         ConfigError: the model has another rate, several channels, or no whole number of frames
@@ -65,20 +123,26 @@ def measure(
         raise ConfigError(
             f"model {codec.info.id} is not for one channel of 48 kHz in whole frames of 20 ms"
         )
-    for seed, path in enumerate(clips):
-        samples = read_clip(path)
-        for loss in losses:
-            lost = gilbert_losses(len(samples) // 960 + 2, loss, burst, seed)
-            ours, copied = f"AudioDec {bitrate:g}", f" + copies of {copied_stages} stages"
-            results = {
-                ours: over_losses(codec, samples, bitrate, lost, 0),
-                ours + copied: over_losses(codec, samples, bitrate, lost, copied_stages),
-                f"Opus auto {bitrate:g} + FEC": Opus(bitrate, False).over_losses(
-                    samples, lost, loss
-                ),
-            }
-            for name, (audio, sent) in results.items():
-                original, decoded, lag = align(samples, audio, RATE)
+    names, pieces = [path.stem for path in clips], [read_clip(path) for path in clips]
+    pause = np.zeros(round(PAUSE * RATE), np.float32)
+    call = np.concatenate([part for piece in pieces for part in (piece, pause)])
+    starts = np.cumsum([0, *(len(piece) + len(pause) for piece in pieces)])[:-1]
+    for loss in losses:
+        seed = round(1000 * loss)
+        lost = gilbert_losses(round(len(call) / RATE / PERIOD) + 100, loss, burst, seed)
+        network = Network(lost, jitter, seed)
+        opus, opus_sent = Opus(bitrate, False).over_losses(call, lost, loss)
+        straight = [0.0] * (len(call) * 50 // RATE + 1)
+        results = {
+            f"AudioDec {bitrate:g}": over_network(codec, call, bitrate, network, False),
+            f"AudioDec {bitrate:g} + copies": over_network(codec, call, bitrate, network, True),
+            f"Opus auto {bitrate:g} + FEC": Heard(opus, straight, opus_sent, {}),
+        }
+        for name, heard in results.items():
+            kbps = heard.sent * 8 * RATE / len(call) / 1000
+            for clip, piece, start in zip(names, pieces, starts, strict=True):
+                late = heard.latency[int((start + len(piece) / 2) / RATE / PERIOD)]
+                begin = start + round(late * RATE)
+                original, decoded, lag = align(piece, heard.audio[begin:][: len(piece)], RATE)
                 values = score(original, decoded, RATE, METRICS)
-                kbps = sent * 8 * RATE / len(samples) / 1000
-                yield Score(f"{loss:.0%} {name}", path.stem, kbps, lag, values)
+                yield Score(f"{loss:.0%} {name}", clip, kbps, lag, values)

@@ -1,0 +1,180 @@
+"""`audiodec call`: two parties over UDP."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiodec.cli.common import Bitrate, Json, Model, console
+from audiodec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audiodec.realtime.endpoint import Endpoint
+    from audiodec.realtime.transport import Address, Sink, Source
+
+call = typer.Typer(invoke_without_command=True)
+BLOCK = 0.01  # seconds per block of a sound device
+NOTHING = "none"
+
+
+@call.callback()
+def start(
+    context: typer.Context,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Own address.")] = "",
+    to: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the other end.")] = "",
+    speak: Annotated[
+        str | None,
+        typer.Option("--input", help="Audio file to speak, or `none`; the microphone if missing."),
+    ] = None,
+    hear: Annotated[
+        str | None,
+        typer.Option("--output", help="Audio file to hear into, or `none`; else the loudspeaker."),
+    ] = None,
+    input_device: Annotated[str | None, typer.Option(help="See `audiodec devices`.")] = None,
+    output_device: Annotated[str | None, typer.Option(help="See `audiodec devices`.")] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="Key that both ends hold; else the variable AUDIODEC_CALL_KEY."),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Without a key: everybody on the way can listen.")
+    ] = False,
+    bitrate: Bitrate = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames per packet.")] = 3,
+    dtx: Annotated[
+        bool, typer.Option("--dtx", help="In silence send next to nothing: comfort noise.")
+    ] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds for the other end to answer.")] = 30,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Talk to one other over the network: each end names the other's address. Ctrl-C hangs up."""
+    if context.invoked_subcommand is not None:
+        return
+    import audiodec
+    from audiodec.realtime.endpoint import Endpoint
+    from audiodec.realtime.keys import read_key
+
+    own, other = _address(listen, "--listen"), _address(to, "--to")
+    secret = read_key(key_file)
+    if secret is None and not insecure and not (_loopback(own) and _loopback(other)):
+        raise ConfigError(
+            "a call needs a key: make one with `audiodec call keygen FILE`, give it to both ends "
+            "and name it with --key-file; or ask for --insecure"
+        )
+    codec = audiodec.load(model)
+    endpoint = Endpoint(codec, secret, bitrate, frames, dtx)
+    with ExitStack() as stack:
+        source = _source(stack, speak, input_device, codec.sample_rate, endpoint.period)
+        sink = _sink(stack, hear, output_device, codec.sample_rate, endpoint.period)
+        try:
+            asyncio.run(_talk(endpoint, own, other, source, sink, wait))
+        except KeyboardInterrupt:
+            console.print("hung up")
+    summary = endpoint.summary(time.monotonic())
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        _print(summary)
+
+
+@call.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(help="New file; copy it to the other end safely.")],
+) -> None:
+    """Make a key that both ends of a call need."""
+    from audiodec.realtime.keys import make_key
+
+    make_key(file)
+    console.print(f"{file}: who has it can join and hear calls made with it")
+
+
+async def _talk(
+    endpoint: Endpoint, own: Address, other: Address, source: Source, sink: Sink, wait: float
+) -> None:
+    from audiodec.realtime.transport import open_udp, talk
+
+    with console.status(f"calling {other[0]}:{other[1]}") as status:
+        told = False
+
+        def tell(now: dict[str, Any]) -> None:
+            nonlocal told
+            if not told:
+                console.print("connected, " + ("encrypted" if now["encrypted"] else "in the open"))
+                told = True
+            delay = "" if now["delay_ms"] is None else f" · delay {now['delay_ms']:.0f} ms"
+            status.update(
+                f"{now['seconds']:.0f} s · sends {now['payload_kbps']:.1f} kbps · lost "
+                f"{now['lost']} · recovered {now['recovered']} · concealed {now['concealed']} · "
+                f"buffer {now['buffer_ms']:.0f} ms{delay}"
+            )
+
+        async with open_udp(own, other) as channel:
+            await talk(endpoint, channel, source, sink, wait, tell)
+    if endpoint.gone:
+        console.print("the other end is gone")
+
+
+def _source(
+    stack: ExitStack, path: str | None, device: str | None, rate: int, step: float
+) -> Source:
+    from audiodec.realtime.voices import Microphone, Muted, file_source
+
+    if path == NOTHING:
+        return Muted()
+    if path is not None:
+        return stack.enter_context(file_source(path, rate))
+    from audiodec.realtime.portaudio import PortAudioDevice
+
+    microphone = Microphone(PortAudioDevice("input", device, rate, round(BLOCK * rate)), step)
+    stack.callback(microphone.stop)
+    microphone.start()
+    return microphone
+
+
+def _sink(stack: ExitStack, path: str | None, device: str | None, rate: int, step: float) -> Sink:
+    from audiodec.realtime.voices import Loudspeaker, Muted, file_sink
+
+    if path == NOTHING:
+        return Muted()
+    if path is not None:
+        return stack.enter_context(file_sink(path, rate))
+    from audiodec.realtime.portaudio import PortAudioDevice
+
+    loudspeaker = Loudspeaker(PortAudioDevice("output", device, rate, round(BLOCK * rate)), step)
+    stack.callback(loudspeaker.stop)
+    loudspeaker.start()
+    return loudspeaker
+
+
+def _address(text: str, option: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise ConfigError(f"{option} needs HOST:PORT, e.g. 192.0.2.1:5004, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _loopback(address: Address) -> bool:
+    try:
+        return ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:
+        return address[0] == "localhost"
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="the call")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    for name, value in summary.items():
+        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
+    Console().print(table)
