@@ -1,0 +1,70 @@
+"""`audiodec serve`: many streams through one model, for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiodec.cli.common import console
+from audiodec.errors import MissingExtraError
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address; other than this machine's own only with tokens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Bundled model or model folder; more of other rates may be given."),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File of access tokens, one a line; also taken: $AUDIODEC_TOKENS."),
+    ] = None,
+    streams: Annotated[int, typer.Option(min=1, max=4096, help="Open at once.")] = 32,
+    message: Annotated[
+        int, typer.Option(min=4096, max=1 << 24, help="Bytes of one message.")
+    ] = 65536,
+    rate: Annotated[
+        int, typer.Option(min=1000, help="Bytes per second read from one connection.")
+    ] = 1_000_000,
+    idle: Annotated[
+        float, typer.Option(min=1, help="Seconds a silent or unread stream stays open.")
+    ] = 30,
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds open streams have after SIGTERM.")
+    ] = 30,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 1,
+) -> None:
+    """Serve streams over WebSockets; see docs/serve.md."""
+    import asyncio
+    import signal
+
+    from audiodec.pretrained import ModelFolders, find_model
+    from audiodec.runtime.onnx import OnnxRuntime
+
+    try:
+        from audiodec.serve.limits import Limits
+        from audiodec.serve.messages import read_tokens
+        from audiodec.serve.server import serve as run
+    except ImportError:
+        raise MissingExtraError("serving", "live") from None
+
+    async def until_signal() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run(runtimes, host, port, limits, access, stop, started)
+
+    def started(url: str) -> None:
+        console.print(f"serving {', '.join(r.info.id for r in runtimes)} at", style="dim", end=" ")
+        typer.echo(url)
+
+    access = read_tokens(tokens)
+    limits = Limits(streams, message, rate, idle, drain=drain)
+    folders = [find_model(name) for name in model] if model else [find_model(None)]
+    runtimes = [OnnxRuntime(ModelFolders.one(folder), threads) for folder in folders]
+    asyncio.run(until_signal())

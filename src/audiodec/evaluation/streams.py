@@ -1,0 +1,92 @@
+"""How many full-duplex streams one thread holds: all are encoded and decoded in every tick."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.serve.batch import DecoderBatch, EncoderBatch
+
+COUNTS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96)
+CLOCKS = ("p99", "median", "cpu_p99")  # of a Load, to be held against its deadline
+WARM_UP = 5  # ticks
+LOUDNESS = 0.1  # root mean square of the noise that is coded; full scale is 1
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a tick costs. Wall time is what a listener waits; CPU time leaves out what other
+    programs on the machine took meanwhile, though not the caches and memory they share.
+
+    Attributes:
+        streams: encoded and decoded in every tick.
+        deadline: ms of sound in a tick.
+        median, p99: ms of wall time.
+        cpu_median, cpu_p99: ms of CPU time of the thread.
+    """
+
+    streams: int
+    deadline: float
+    median: float
+    p99: float
+    cpu_median: float
+    cpu_p99: float
+
+
+def measure(runtime: OnnxRuntime, streams: int, ticks: int, frames: int = 1) -> Load:
+    """Time `ticks` ticks of full-duplex streams: encode to packets, decode those.
+
+    Args:
+        frames: in every packet, and so in every tick.
+    """
+    config = runtime.info.codec
+    encoder, decoder = EncoderBatch(runtime, streams), DecoderBatch(runtime, streams)
+    rows, stages = np.arange(streams), np.full(streams, config.quantizer.stages)
+    shape = (streams, config.channels, frames * config.hop)
+    noise = np.random.default_rng(0).normal(0, LOUDNESS, shape).astype(np.float32)
+    times = []
+    for _ in range(WARM_UP + ticks):
+        wall, cpu = time.perf_counter(), time.thread_time()
+        packets = encoder.encode(rows, noise, stages, frames)
+        decoder.decode(rows, [list(own) for own in packets], frames)
+        times.append((time.perf_counter() - wall, time.thread_time() - cpu))
+    milliseconds = 1000 * np.array(times[WARM_UP:])
+    (median, cpu_median), (p99, cpu_p99) = np.percentile(milliseconds, (50, 99), axis=0)
+    deadline = 1000 * frames * config.hop / config.sample_rate
+    return Load(streams, deadline, *map(float, (median, p99, cpu_median, cpu_p99)))
+
+
+def table(runtime: OnnxRuntime, ticks: int, frames: int = 1) -> Iterator[Load]:
+    """`measure` for each of `COUNTS`."""
+    for count in COUNTS:
+        yield measure(runtime, count, ticks, frames)
+
+
+def held(loads: list[Load], clock: str, measured: Callable[[int], Load]) -> Load | None:
+    """The most streams inside their deadline, between the last row of a table that is and the
+    next one.
+
+    Args:
+        clock: one of `CLOCKS`.
+        measured: gives a further row.
+
+    Returns:
+        None when not even the first of the table fits.
+    """
+    best, above = None, None
+    for load in loads:
+        if getattr(load, clock) > load.deadline:
+            above = load
+            break
+        best = load
+    while best and above and above.streams - best.streams > 1:
+        load = measured((best.streams + above.streams) // 2)
+        if getattr(load, clock) > load.deadline:
+            above = load
+        else:
+            best = load
+    return best

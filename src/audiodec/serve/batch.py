@@ -1,0 +1,109 @@
+"""Many streams through one model at once; each sounds as it would alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiodec.runtime.base import Codes, Samples
+from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.serve.packets import pack_all, unpack_all
+from audiodec.serve.slots import Rows, Slots
+from audiodec.session import FADE, RECOVER
+
+
+class EncoderBatch:
+    """Encoder streams, one per row.
+
+    Args:
+        capacity: rows.
+    """
+
+    def __init__(self, runtime: OnnxRuntime, capacity: int) -> None:
+        self._runtime, self._quantizer = runtime, runtime.info.codec.quantizer
+        self._slots = Slots(runtime.encoder_state(capacity))
+
+    def reset(self, rows: Rows) -> None:
+        """Let new streams begin in these rows."""
+        self._slots.reset(rows)
+
+    def encode(
+        self, rows: Rows, audio: Samples, stages: NDArray[np.int64], frames: int
+    ) -> list[list[bytes]]:
+        """Audio [len(rows), channels, packets * frames * hop] -> the packets of each stream.
+
+        Args:
+            stages: of each stream's packets, [len(rows)].
+            frames: in every packet.
+        """
+        q = self._quantizer
+        codes, state = self._runtime.encode(audio, self._slots.take(rows), q.stages, effort=1)
+        self._slots.put(rows, state)
+        return pack_all(codes, stages, frames, q.code_bits)
+
+
+class DecoderBatch:
+    """Decoder streams, one per row, with the concealment of `session.Decoder` for each."""
+
+    def __init__(self, runtime: OnnxRuntime, capacity: int) -> None:
+        self._runtime, self._config = runtime, runtime.info.codec
+        q = self._config.quantizer
+        self._slots = Slots(runtime.decoder_state(capacity))
+        # A row of zeros after each codebook: code -1, an absent stage, adds nothing.
+        table = np.pad(runtime.codebooks.vectors[: q.stages], ((0, 0), (0, 1), (0, 0)))
+        self._table = np.ascontiguousarray(table.reshape(-1, q.dim))
+        self._ends = (np.arange(q.stages) + 1)[:, None] * (q.codebook_size + 1)
+        self._last = np.full((capacity, q.stages), -1, np.int64)  # newest frame received
+        self._gain = np.ones(capacity, np.float32)  # where concealment has faded to
+
+    def reset(self, rows: Rows) -> None:
+        """Let new streams begin in these rows."""
+        self._slots.reset(rows)
+        self._last[rows] = -1
+        self._gain[rows] = 1
+
+    def decode(self, rows: Rows, packets: list[list[bytes | None]], frames: int) -> Samples:
+        """The same number of packets of each stream -> audio in [-1, 1].
+
+        Args:
+            packets: of each stream, checked by `check_packet`; None where one was lost, which is
+                never a stream's first: what is lost before that is silence and no work.
+            frames: in every packet.
+
+        Returns:
+            [len(rows), channels, packets * frames * hop].
+        """
+        q, count = self._config.quantizer, len(packets[0])
+        flat = [packet or b"" for own in packets for packet in own]
+        codes = unpack_all(flat, frames, q.code_bits, q.stages)
+        codes = codes.reshape(len(rows), count, q.stages, frames)
+        lost = np.array([[packet is None for packet in own] for own in packets])
+        for i in np.flatnonzero(lost.any(0)):
+            before = codes[:, i - 1, :, -1] if i else self._last[rows]
+            codes[lost[:, i], i] = before[lost[:, i], :, None]
+        self._last[rows] = codes[:, -1, :, -1]
+        quantized = self._quantized(np.concatenate(codes.transpose(1, 0, 2, 3), axis=2))
+        audio, state = self._runtime.decode_quantized(quantized, self._slots.take(rows))
+        self._slots.put(rows, state)
+        if lost.any() or (self._gain[rows] < 1).any():
+            gains = [self._envelope(rows, now, audio.shape[2] // count) for now in lost.T]
+            audio = audio * np.concatenate(gains, axis=1)[:, None]
+        return np.clip(audio, -1, 1)
+
+    def _quantized(self, codes: Codes) -> Samples:
+        """Codes, -1 where a stage is absent, [streams, stages, frames] -> latents, the same sum
+        as `Codebooks.decode`, [streams, dim, frames]."""
+        at = np.where(codes < 0, self._ends - 1, codes + self._ends - self._ends[0])
+        return np.ascontiguousarray(self._table[at].sum(1).transpose(0, 2, 1))
+
+    def _envelope(self, rows: Rows, lost: NDArray[np.bool_], samples: int) -> Samples:
+        """Gain of every sample of a packet, [streams, samples]: lost packets fade out, the first
+        after a loss fades in."""
+        rate, before = self._config.sample_rate, self._gain[rows, None]
+        at = np.arange(1, samples + 1, dtype=np.float32)
+        fading = np.maximum(before - at / (FADE * rate), 0)
+        ramp = min(samples, round(RECOVER * rate))
+        rising = np.minimum(before + (1 - before) * (at - 1) / max(ramp - 1, 1), 1)
+        gain = np.where(lost[:, None], fading, rising)
+        self._gain[rows] = np.where(lost, gain[:, -1], 1)
+        return np.asarray(gain, np.float32)

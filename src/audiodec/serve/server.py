@@ -1,0 +1,120 @@
+"""The process: sockets, health, metrics, and an end in which nothing is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from ipaddress import ip_address
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as listen
+from websockets.http11 import Request, Response
+
+from audiodec.errors import ConfigError
+from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.serve.engine import Engine
+from audiodec.serve.limits import Limits
+from audiodec.serve.metrics import Metrics
+from audiodec.serve.websocket import FAREWELL, WebSockets
+
+PATH = "/stream"
+QUEUE = 4  # messages of a connection that wait to be taken from its socket
+
+
+async def serve(
+    runtimes: Sequence[OnnxRuntime],
+    host: str,
+    port: int,
+    limits: Limits,
+    tokens: Sequence[str],
+    stop: asyncio.Event,
+    started: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve until told to stop, then drain.
+
+    Args:
+        runtimes: models of different sample rates; the first is the default.
+        port: 0 takes a free one.
+        tokens: that give access; without any, only this machine may connect.
+        started: told the address of the streams once it can be opened.
+
+    Raises:
+        ConfigError: the address cannot be used or would be open to everyone, or two models have
+            the same rate.
+    """
+    if not tokens and not is_loopback(host):
+        raise ConfigError(f"{host} is open to other machines: give access tokens (--tokens)")
+    rates = [runtime.info.codec.sample_rate for runtime in runtimes]
+    if len(set(rates)) < len(rates):
+        raise ConfigError("two models of one sample rate: clients could not choose between them")
+    metrics = Metrics()
+    with ThreadPoolExecutor(1, "model") as thread:
+        engines = {
+            rate: Engine(runtime, limits.streams, thread, metrics.on_call)
+            for rate, runtime in zip(rates, runtimes, strict=True)
+        }
+        front = WebSockets(engines, limits, tokens, metrics)
+        try:
+            server = await listen(
+                front.serve,
+                host,
+                port,
+                process_request=_pages(front, limits, metrics),
+                # Without tokens no web page may connect: a browser would let any of them.
+                origins=None if tokens else [None],
+                compression=None,  # sound does not compress, and bombs would
+                max_size=limits.message,
+                max_queue=QUEUE,
+                open_timeout=limits.hello,
+                close_timeout=FAREWELL,
+                ping_interval=None,  # `idle` finds the dead; pongs wait behind back-pressure
+            )
+        except OSError as error:
+            raise ConfigError(f"cannot serve at {host}, port {port}: {error.strerror}") from None
+        async with server, asyncio.TaskGroup() as group:  # an engine's failure ends the server
+            running = [group.create_task(engine.run()) for engine in engines.values()]
+            address, number = server.sockets[0].getsockname()[:2]
+            started(f"ws://{f'[{address}]' if ':' in address else address}:{number}{PATH}")
+            await stop.wait()
+            await front.drain()
+            server.close()
+            await server.wait_closed()
+            for task in running:
+                task.cancel()
+
+
+def _pages(
+    front: WebSockets, limits: Limits, metrics: Metrics
+) -> Callable[[ServerConnection, Request], Response | None]:
+    """Plain HTTP beside the streams; everything else is refused before it is a WebSocket."""
+
+    def respond(connection: ServerConnection, request: Request) -> Response | None:
+        if request.path == "/healthz":
+            return connection.respond(HTTPStatus.OK, "alive\n")
+        if request.path == "/readyz":
+            if front.draining:
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
+            return connection.respond(HTTPStatus.OK, "ready\n")
+        if request.path == "/metrics":
+            response = connection.respond(HTTPStatus.OK, metrics.text().decode())
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = metrics.content_type
+            return response
+        if request.path != PATH:
+            return connection.respond(HTTPStatus.NOT_FOUND, f"streams are at {PATH}\n")
+        if front.draining or front.connections >= limits.connections:
+            metrics.refused.labels("full").inc()
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
+        return None
+
+    return respond
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

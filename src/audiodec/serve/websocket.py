@@ -1,0 +1,215 @@
+"""The WebSocket front: one connection is one stream, in one direction."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.exceptions import ConnectionClosed
+
+from audiodec.errors import AudioDecError
+from audiodec.serve.engine import Engine, FullError
+from audiodec.serve.limits import Budget, Limits
+from audiodec.serve.messages import Close, Control, Hello, RequestError, admit, parse
+from audiodec.serve.metrics import Metrics
+from audiodec.serve.pcm import FORMATS, from_pcm, to_pcm
+from audiodec.serve.streams import DecoderStream, EncoderStream
+
+SEND_BUFFER = 65536  # bytes of a connection that wait in the system
+FAREWELL = 2.0  # seconds a client has for the closing handshake
+
+
+class WebSockets:
+    """Serves connections; whatever one sends, only that one ends.
+
+    Args:
+        engines: by sample rate; the first is the default.
+        tokens: that give access; none: everyone has it.
+    """
+
+    def __init__(
+        self, engines: dict[int, Engine], limits: Limits, tokens: Sequence[str], metrics: Metrics
+    ) -> None:
+        self._engines, self._limits = engines, limits
+        self._tokens, self._metrics = tokens, metrics
+        self._connections: dict[ServerConnection, asyncio.Task[None]] = {}
+        self.draining = False
+
+    @property
+    def connections(self) -> int:
+        """Open now, with or without a stream."""
+        return len(self._connections)
+
+    async def drain(self) -> None:
+        """Open no more streams; returns when the open ones have ended, cut off after the limit."""
+        self.draining = True
+        broadcast(self._connections, json.dumps({"draining": self._limits.drain}))
+        if self._connections:
+            await asyncio.wait(self._connections.values(), timeout=self._limits.drain)
+        await asyncio.gather(*(_part(open_, Close.LEAVING, "") for open_ in self._connections))
+
+    async def serve(self, connection: ServerConnection) -> None:
+        """A connection, from hello to close."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[connection] = task
+        # The system would keep megabytes for a slow reader: half a minute of stale sound.
+        sock = connection.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        try:
+            await self._serve(connection)
+            await _part(connection, Close.END, "")
+        except RequestError as error:
+            await _part(connection, error.close, str(error))
+        except ConnectionClosed:
+            pass
+        finally:
+            del self._connections[connection]
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """Raises RequestError and ConnectionClosed."""
+        try:
+            hello, engine = await self._greet(connection)
+            stream = self._open(hello, engine)
+        except RequestError as error:
+            self._metrics.refused.labels(error.close.name.lower()).inc()
+            raise
+        reason = "gone"
+        self._metrics.opened.labels(hello.mode).inc()
+        self._metrics.open.labels(hello.mode).inc()
+        try:
+            await connection.send(json.dumps(_agreed(hello, engine, stream)))
+            await self._code(connection, hello, stream)
+            reason = "end"
+        except RequestError as error:
+            reason = error.close.name.lower()
+            raise
+        finally:
+            engine.close(stream)
+            self._metrics.open.labels(hello.mode).dec()
+            self._metrics.closed.labels(reason).inc()
+
+    async def _greet(self, connection: ServerConnection) -> tuple[Hello, Engine]:
+        """What the client wants, once it may have it."""
+        try:
+            async with asyncio.timeout(self._limits.hello):
+                message = await connection.recv()
+        except TimeoutError:
+            raise RequestError("no hello in time", Close.IDLE) from None
+        if isinstance(message, bytes):
+            raise RequestError("the first message must be a hello, in JSON", Close.INVALID)
+        hello = parse(Hello, message)
+        admit(hello.token, self._tokens)
+        rate = next(iter(self._engines)) if hello.rate is None else hello.rate
+        if rate not in self._engines:
+            offered = ", ".join(map(str, self._engines))
+            raise RequestError(f"no model of {rate} Hz here; choose {offered}", Close.INVALID)
+        return hello, self._engines[rate]
+
+    def _open(self, hello: Hello, engine: Engine) -> EncoderStream | DecoderStream:
+        if self.draining:
+            raise RequestError("the server is about to stop", Close.FULL)
+        if sum(map(len, self._engines.values())) >= self._limits.streams:
+            raise RequestError("all streams are taken; try again later", Close.FULL)
+        try:
+            if hello.mode == "decode":
+                return engine.open_decoder(hello.frames)
+            most = self._limits.message // FORMATS[hello.format].itemsize
+            return engine.open_encoder(hello.bitrate, hello.frames, most)
+        except FullError as error:
+            raise RequestError(str(error), Close.FULL) from None
+        except AudioDecError as error:
+            raise RequestError(str(error), Close.INVALID) from None
+
+    async def _code(
+        self, connection: ServerConnection, hello: Hello, stream: EncoderStream | DecoderStream
+    ) -> None:
+        """Until the client has said the end and has all its output."""
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._read(connection, hello, stream))
+                both.create_task(self._write(connection, hello, stream))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # the first; the other task was cancelled
+
+    async def _read(
+        self, connection: ServerConnection, hello: Hello, stream: EncoderStream | DecoderStream
+    ) -> None:
+        """Messages into the stream; as long as it has no room, the socket is not read."""
+        budget, received = Budget(self._limits.rate), self._metrics.bytes.labels("in")
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.idle):
+                    message = await connection.recv()
+            except TimeoutError:
+                raise RequestError("nothing was sent for too long", Close.IDLE) from None
+            received.inc(len(message))
+            await budget.spend(len(message))
+            try:
+                if isinstance(message, str):
+                    control = parse(Control, message)
+                    if control.bitrate is not None:
+                        if isinstance(stream, DecoderStream):
+                            raise RequestError("a decoder has no bitrate", Close.INVALID)
+                        stream.bitrate = control.bitrate
+                    if control.end:
+                        stream.end()
+                        return
+                elif isinstance(stream, EncoderStream):
+                    await stream.write(from_pcm(message, hello.format, stream.channels))
+                else:
+                    await stream.write(message or None)
+            except RequestError:
+                raise
+            except AudioDecError as error:
+                raise RequestError(str(error), Close.INVALID) from None
+
+    async def _write(
+        self, connection: ServerConnection, hello: Hello, stream: EncoderStream | DecoderStream
+    ) -> None:
+        sent = self._metrics.bytes.labels("out")
+        try:
+            while (output := await stream.read()) is not None:
+                if hello.mode == "decode":
+                    output = [to_pcm(np.concatenate(output, axis=1), hello.format)]
+                async with asyncio.timeout(self._limits.idle):
+                    for message in output:
+                        await connection.send(message)
+                sent.inc(sum(map(len, output)))
+            async with asyncio.timeout(self._limits.idle):
+                await connection.send(json.dumps({"end": True, "packets": stream.packets}))
+        except TimeoutError:
+            raise RequestError("nothing was read for too long", Close.IDLE) from None
+
+
+async def _part(connection: ServerConnection, code: Close, reason: str) -> None:
+    """Close, whether the client reads or not: the library waits for one that does not."""
+    with suppress(ConnectionClosed, TimeoutError):
+        async with asyncio.timeout(FAREWELL):
+            if reason:
+                await connection.send(json.dumps({"error": reason}))
+            await connection.close(code, reason)
+    connection.transport.abort()
+
+
+def _agreed(hello: Hello, engine: Engine, stream: EncoderStream | DecoderStream) -> dict[str, Any]:
+    """The server's answer to a hello."""
+    config = engine.info.codec
+    agreed = {
+        "model": engine.info.id,
+        "mode": hello.mode,
+        "rate": config.sample_rate,
+        "channels": config.channels,
+        "format": hello.format,
+        "hop": config.hop,
+        "frames": hello.frames,
+    }
+    if isinstance(stream, EncoderStream):
+        agreed["bitrate"] = stream.bitrate
+    return agreed
