@@ -170,9 +170,7 @@ class Count:
     samples: int = 0
 
 
-def resampled(
-    audio: soundfile.SoundFile, mono: bool, rate: int, count: Count
-) -> Iterator[Samples]:
+def resampled(audio: soundfile.SoundFile, mono: bool, rate: int, count: Count) -> Iterator[Samples]:
     """Pieces [channels, n] at `rate`."""
     channels = 1 if mono else audio.channels
     stream = soxr.ResampleStream(audio.samplerate, rate, channels, dtype="float32")
