@@ -31,7 +31,7 @@ class Monitor:
         self.recipe, self.silent = recipe, world()[0] != 0
         self.every = max(1, min(EVERY, recipe.steps // 50))
         self.seconds = 0.0  # of audio in one step
-        self.writer = None if self.silent else SummaryWriter(str(run), purge_step=step)
+        self.writer = None if self.silent else SummaryWriter(str(run), purge_step=step + 1)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
