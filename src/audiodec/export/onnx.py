@@ -15,7 +15,7 @@ import os
 import struct
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from audiodec.codec.codec import Codec
 from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
+from audiodec.export.translations import TRANSLATIONS
 from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Runtime, Samples
 from audiodec.runtime.onnx import OnnxRuntime
@@ -145,7 +146,7 @@ def _export_graph(
             optimize=False,  # its rewriter drops "+ 1e-9" before a logarithm
             verbose=False,
             opset_version=OPSET,
-            custom_translation_table=_TRANSLATIONS,
+            custom_translation_table=TRANSLATIONS,
             input_names=[graph.signal, *state],
             output_names=[*graph.outputs, *(key + NEXT for key in state)],
             dynamic_shapes={
@@ -164,62 +165,6 @@ def _export_graph(
 def _no_weight(node: Any) -> bool | None:
     """Whether to fold a node; None leaves it to the optimizer's own limits of size."""
     return False if any(value and value.is_initializer() for value in node.inputs) else None
-
-
-# The exporter's own translations are general, and a runtime pays for each of their many nodes.
-
-
-def _index(x: Any, indices: Any) -> Any:
-    """x[..., index]."""
-    *whole, index = indices
-    assert not any(whole)
-    return onnxscript.opset23.Gather(x, index, axis=len(whole))
-
-
-def _elu(x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Any:
-    assert scale == input_scale == 1
-    return onnxscript.opset23.Elu(x, alpha=float(alpha))
-
-
-def _clamp(x: Any, low: float | None = None, high: float | None = None) -> Any:
-    return onnxscript.opset23.Clip(x, low, high)
-
-
-def _conv1d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sequence[int] = (1,),
-    padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,),
-    groups: int = 1,
-) -> Any:
-    """A convolution of two dimensions, one of size 1: onnxruntime has blocked kernels for those
-    only, about a third faster on short windows."""
-    assert not any(padding)
-    op = onnxscript.opset23
-    y = op.Conv(
-        op.Unsqueeze(x, [2]), op.Unsqueeze(weight, [2]), bias,
-        strides=[1, *stride], dilations=[1, *dilation], group=groups,
-    )  # fmt: skip
-    return op.Squeeze(y, [2])
-
-
-def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """A pointwise convolution, for the reason given in `codec/spectral.py` (FeedForward)."""
-    op = onnxscript.opset23
-    image = op.Transpose(op.Unsqueeze(x, [0]), perm=[0, 3, 1, 2])
-    y = op.Conv(image, op.Unsqueeze(weight, [2, 3]), bias)
-    return op.Squeeze(op.Transpose(y, perm=[0, 2, 3, 1]), [0])
-
-
-_TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    torch.ops.aten.index.Tensor: _index,
-    torch.ops.aten.elu.default: _elu,
-    torch.ops.aten.clamp.default: _clamp,
-    torch.ops.aten.conv1d.default: _conv1d,
-    torch.ops.aten.linear.default: _linear,
-}
 
 
 def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
