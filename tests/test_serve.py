@@ -103,9 +103,13 @@ class Served:
             time.sleep(0.1)
         raise AssertionError(f"{name} is {self.count(name)}, not {value}")
 
+    def connect(self) -> ClientConnection:
+        """A client that gives a machine that pauses all its time."""
+        return connect(self.url, compression=None, open_timeout=WAIT, ping_interval=None)
+
     @contextmanager
     def stream(self, **hello: Any) -> Iterator[tuple[ClientConnection, dict[str, Any]]]:
-        with connect(self.url, compression=None) as client:
+        with self.connect() as client:
             client.send(json.dumps(hello))
             yield client, json.loads(client.recv(WAIT))
 
@@ -528,7 +532,7 @@ def attack(server: Served, seed: int, messages: int, packet: bytes) -> None:
         for mode in ("encode", "decode") for kind in ("s16", "f32") for frames in (1, 2, 3)
     ]  # fmt: skip
     while sent < messages:
-        with suppress(ConnectionClosed), connect(server.url, compression=None) as client:
+        with suppress(ConnectionClosed), server.connect() as client:
             if rng.random() < 0.9:
                 client.send(json.dumps(hellos[int(rng.integers(len(hellos)))]))
             for _ in range(int(rng.integers(1, 60))):
@@ -543,7 +547,7 @@ def test_hostile_messages_reach_no_other_stream(
     encoder = small.encoder()
     packet = small.encoder().write(noise(1, 160))[0]
     attackers = 6
-    with start(rate=100_000_000, idle=600) as server, ThreadPoolExecutor(attackers) as pool:
+    with start(rate=10**8, idle=600, hello=WAIT) as server, ThreadPoolExecutor(attackers) as pool:
         attacks = [
             pool.submit(attack, server, seed, messages // attackers, packet)
             for seed in range(attackers)

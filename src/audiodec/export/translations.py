@@ -61,7 +61,8 @@ def _convolution(
     """A transposed convolution, [batch, in, n] -> [batch, out, (n - 1) * stride + kernel], as a
     pointwise one to all samples that an input reaches, and the overlapping pieces added."""
     inputs, outputs, kernel = weight.shape
-    assert transposed and bias is None
+    assert transposed
+    assert bias is None
     assert groups == 1
     (step,) = stride
     pieces, rest = divmod(kernel, step)  # of `step` samples
