@@ -540,7 +540,11 @@ def attack(server: Served, seed: int, messages: int, packet: bytes) -> None:
                 client.send(hostile(rng, packet))
 
 
-@pytest.mark.parametrize("messages", [300, pytest.param(100_000, marks=pytest.mark.slow)])
+# 100,000 take ten minutes: AUDIODEC_FUZZ=100000 pytest -m slow tests/test_serve.py
+MANY = int(os.environ.get("AUDIODEC_FUZZ", "20000"))
+
+
+@pytest.mark.parametrize("messages", [300, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_hostile_messages_reach_no_other_stream(
     start: Callable[..., Served], small: audiodec.Codec, messages: int
 ) -> None:
