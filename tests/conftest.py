@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,3 +71,15 @@ def small(small_folder: Path) -> audiodec.Codec:
 def codec() -> audiodec.Codec:
     """The bundled default model."""
     return audiodec.load()
+
+
+@pytest.fixture
+def start_server(small: audiodec.Codec) -> Callable[..., Any]:
+    """Makes a server of streams (`serve_tools.Served`); with the small model if none is given."""
+    from audiodec.serve.limits import Limits
+    from tests.serve_tools import Served
+
+    def start(*codecs: audiodec.Codec, tokens: tuple[str, ...] = (), **limits: Any) -> Served:
+        return Served(list(codecs) or [small], Limits(**{"drain": 5, **limits}), list(tokens))
+
+    return start

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
-import audiodec
 from audiodec.errors import ConfigError, ModelError
 from audiodec.realtime.endpoint import Endpoint
 from audiodec.realtime.handshake import SIZE as HELLO
@@ -27,10 +16,8 @@ from audiodec.realtime.keys import VARIABLE, make_key, read_key
 from audiodec.realtime.network import Link, every, gilbert, run
 from audiodec.realtime.rtp import RtpPacket
 from audiodec.realtime.simulated import SimulatedClock, SimulatedLoudspeaker, SimulatedMicrophone
-from audiodec.realtime.transport import talk
-from audiodec.realtime.voices import FileSource, Loudspeaker, Microphone, Muted
+from audiodec.realtime.voices import Loudspeaker, Microphone
 from tests.call_tools import PERIOD, SIZE, fake_codec
-from tests.conftest import SPEECH
 
 SECRET = bytes(range(32))
 
@@ -225,185 +212,3 @@ def test_devices_of_other_clocks_keep_their_delay(ppm: float) -> None:
     assert np.abs(np.diff(played)).max() < 0.065  # a gap or a jump would be 0.1 to 2
     spectrum = np.abs(np.fft.rfft(played * np.hanning(len(played))))
     assert np.argmax(spectrum) * 48_000 / len(played) == pytest.approx(440, abs=0.3)
-
-
-# Sockets and processes.
-
-
-def likeness(reference: np.ndarray, heard: np.ndarray) -> float:
-    """Median over pieces of 0.2 s with sound of the highest correlation with any place heard."""
-    size, power = 9600, np.concatenate([[0], np.cumsum(np.square(heard, dtype=np.float64))])
-    norms, found = np.sqrt(power[size:] - power[:-size] + 1e-6), []
-    for piece in reference[: len(reference) // size * size].reshape(-1, size):
-        if np.square(piece).mean() > 1e-4:
-            length = len(heard) + size
-            spectrum = np.fft.rfft(heard, length) * np.conj(np.fft.rfft(piece, length))
-            correlation = np.fft.irfft(spectrum, length)[: len(norms)]
-            found.append(np.max(correlation / norms) / np.linalg.norm(piece))
-    return float(np.median(found))
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-class Relay:
-    """A bad network between two sockets of this machine, in a thread: losses and jitter."""
-
-    def __init__(self, ports: dict[int, tuple[int, int]], loss: float, jitter: float) -> None:
-        """ports: own port -> (own other port to send from, port of the receiver)."""
-        self.sockets = {port: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for port in ports}
-        for port, s in self.sockets.items():
-            s.bind(("127.0.0.1", port))
-            s.settimeout(0.1)
-        self.running, self.lost = True, 0
-        self.threads = [
-            threading.Thread(target=self._run, args=(port, *way, loss, jitter), daemon=True)
-            for port, way in ports.items()
-        ]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, port: int, sender: int, to: int, loss: float, jitter: float) -> None:
-        losses, source = gilbert(loss, 3, port), random.Random(port)
-        while self.running:
-            try:
-                data = self.sockets[port].recv(2048)
-            except TimeoutError:
-                continue
-            if next(losses):
-                self.lost += 1
-                continue
-            delay = abs(source.gauss(0, jitter))
-            send = self.sockets[sender].sendto
-            threading.Timer(delay, send, (data, ("127.0.0.1", to))).start()
-
-    def close(self) -> None:
-        self.running = False
-        for thread in self.threads:
-            thread.join()
-        time.sleep(0.2)
-        for s in self.sockets.values():
-            s.close()
-
-
-def start_call(listen: int, to: int, *options: object, **keys: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "audiodec", "call", "--listen", f"127.0.0.1:{listen}",
-               "--to", f"127.0.0.1:{to}", *map(str, options)]  # fmt: skip
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | keys
-    )
-
-
-def finish(*ends: subprocess.Popen[str]) -> list[dict[str, float]]:
-    """Wait for both ends; their summaries."""
-    results = [end.communicate(timeout=120) for end in ends]
-    assert [end.returncode for end in ends] == [0, 0], [errors for _, errors in results]
-    return [json.loads(out) for out, _ in results]
-
-
-def test_two_processes_talk_through_a_lossy_network(
-    tmp_path: Path, codec: audiodec.Codec, speech: np.ndarray
-) -> None:
-    pytest.importorskip("pylibsrtp")
-    a, b, to_a, to_b = free_ports(4)
-    key = tmp_path / "key"
-    make_key(key)
-    relay = Relay({to_b: (to_a, b), to_a: (to_b, a)}, loss=0.05, jitter=0.01)
-    try:
-        options = ("--key-file", key, "--json", "--dtx")
-        heard = tmp_path / "heard.wav"
-        ends = [
-            start_call(a, to_b, "--input", SPEECH, "--output", tmp_path / "a.wav", *options),
-            start_call(b, to_a, "--input", SPEECH, "--output", heard, *options),
-        ]
-        results = finish(*ends)
-    finally:
-        relay.close()
-    for summary in results:
-        assert summary["encrypted"]
-        assert summary["received"] > 80
-        assert summary["refused"] == 0
-    if max(summary["skipped"] for summary in results) > 10:
-        pytest.skip("this machine is too busy for two calls in real time")
-    audio, rate = soundfile.read(heard, dtype="float32")
-    assert rate == 48_000
-    assert likeness(codec.decode(codec.encode(speech)), audio) > 0.5  # other speech: 0.3 to 0.4
-
-
-def test_ctrl_c_hangs_up_on_both_ends() -> None:
-    a, b = free_ports(2)
-    ends = [
-        start_call(own, other, "--input", "none", "--output", "none", "--json")
-        for own, other in ((a, b), (b, a))
-    ]
-    for end in ends:
-        assert end.stderr is not None
-        assert end.stderr.readline() == "connected, in the open\n"
-    ends[0].send_signal(signal.SIGINT)
-    for summary in finish(*ends):
-        assert summary["connected"]
-        assert not summary["encrypted"]
-
-
-def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    a, b = free_ports(2)
-    cases = [
-        (["--listen", "here", "--to", f"127.0.0.1:{b}"], "--listen needs HOST:PORT"),
-        (["--listen", f"0.0.0.0:{a}", "--to", f"192.0.2.1:{b}"], "a call needs a key"),
-        (["--listen", f"127.0.0.1:{a}", "--to", f"127.0.0.1:{b}", "--wait", "0.3", "--input",
-          "none", "--output", "none"], "no answer within 0.3 s"),
-        (["--listen", f"127.0.0.1:{a}", "--to", f"127.0.0.1:{b}", "--input", "missing.wav"],
-         "missing.wav cannot be read"),
-        (["keygen", str(tmp_path)], "exists already"),
-    ]  # fmt: skip
-    for arguments, words in cases:
-        command = [sys.executable, "-m", "audiodec", "call", *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert result.returncode == 1
-        assert words in result.stderr
-        assert "Traceback" not in result.stderr
-
-
-def test_a_call_through_webrtc() -> None:
-    aiortc = pytest.importorskip("aiortc")
-    from audiodec.realtime.webrtc import DataChannel, create_channel
-
-    async def converse() -> tuple[Endpoint, Endpoint]:
-        loop = asyncio.get_running_loop()
-        caller, called = aiortc.RTCPeerConnection(), aiortc.RTCPeerConnection()
-        opened, arrived = loop.create_future(), loop.create_future()
-        channel = create_channel(caller)
-        channel.on("open", lambda: opened.set_result(None))
-        called.on("datachannel", lambda other: arrived.set_result(other))
-        try:
-            await caller.setLocalDescription(await caller.createOffer())
-            await called.setRemoteDescription(caller.localDescription)
-            await called.setLocalDescription(await called.createAnswer())
-            await caller.setRemoteDescription(called.localDescription)
-            other = await asyncio.wait_for(arrived, 30)
-            await asyncio.wait_for(opened, 30)
-            assert not other.ordered
-            assert other.maxRetransmits == 0
-            a, b = Endpoint(fake_codec()), Endpoint(fake_codec())
-            with soundfile.SoundFile(SPEECH) as file:
-                speaks = talk(a, DataChannel(channel), FileSource(file, a.rate), Muted(), 10)
-                listens = talk(b, DataChannel(other), Muted(), Muted(), 10)
-                await asyncio.wait_for(asyncio.gather(speaks, listens), 60)
-            return a, b
-        finally:
-            await caller.close()
-            await called.close()
-
-    spoke, listened = (end.summary(time.monotonic()) for end in asyncio.run(converse()))
-    packets = -(-soundfile.info(SPEECH).duration // PERIOD)
-    assert spoke["sent"] == packets
-    assert packets - 3 <= listened["received"] <= packets
-    assert (listened["invalid"], listened["foreign"], listened["refused"]) == (0, 0, 0)
-    assert listened["played"] > 0.5 * packets  # all but what a busy machine makes late

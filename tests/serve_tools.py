@@ -1,0 +1,130 @@
+"""A server of streams in a thread, and clients that give a slow machine all its time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pytest
+
+import audiodec
+
+websockets = pytest.importorskip("websockets")
+pytest.importorskip("prometheus_client")
+
+from websockets.exceptions import ConnectionClosed  # noqa: E402
+from websockets.sync.client import ClientConnection, connect  # noqa: E402
+
+from audiodec.serve.limits import Limits  # noqa: E402
+from audiodec.serve.server import serve  # noqa: E402
+
+UPGRADE = (
+    b"GET /stream HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+WAIT = 60  # seconds after which a test gives up; nothing asserts how long anything takes
+
+
+class Served:
+    """A server in a thread."""
+
+    def __init__(self, codecs: list[audiodec.Codec], limits: Limits, tokens: list[str]) -> None:
+        self.url = ""
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(codecs, limits, tokens))
+
+    def _run(self, codecs: list[audiodec.Codec], limits: Limits, tokens: list[str]) -> None:
+        async def main() -> None:
+            self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
+            runtimes = [codec.runtime for codec in codecs]
+            await serve(runtimes, "127.0.0.1", 0, limits, tokens, self._stop, self._started)
+
+        asyncio.run(main())
+
+    def _started(self, url: str) -> None:
+        self.url = url
+        self._ready.set()
+
+    def __enter__(self) -> Served:
+        self._thread.start()
+        assert self._ready.wait(WAIT)
+        return self
+
+    def stop(self) -> None:
+        with suppress(RuntimeError):  # it has stopped
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive(), "the server does not stop"
+
+    @property
+    def port(self) -> int:
+        return int(self.url.removesuffix("/stream").rsplit(":", 1)[1])
+
+    def page(self, path: str) -> str:
+        address = self.url.replace("ws:", "http:").replace("/stream", path)
+        with urllib.request.urlopen(address, timeout=WAIT) as response:
+            return response.read().decode()
+
+    def count(self, name: str) -> float:
+        """A metric, labels and all."""
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.page("/metrics"), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def wait_for(self, name: str, value: float) -> None:
+        for _ in range(10 * WAIT):
+            if self.count(name) == value:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{name} is {self.count(name)}, not {value}")
+
+    def connect(self) -> ClientConnection:
+        """A client that gives a machine that pauses all its time."""
+        return connect(self.url, compression=None, open_timeout=WAIT, ping_interval=None)
+
+    @contextmanager
+    def stream(self, **hello: Any) -> Iterator[tuple[ClientConnection, dict[str, Any]]]:
+        with self.connect() as client:
+            client.send(json.dumps(hello))
+            yield client, json.loads(client.recv(WAIT))
+
+
+def through(client: ClientConnection, messages: list[bytes]) -> tuple[list[bytes], dict[str, Any]]:
+    """Send everything and the end; what comes back."""
+
+    def send() -> None:
+        for message in messages:
+            client.send(message)
+        client.send(json.dumps({"end": True}))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    received: list[bytes] = []
+    while isinstance(message := client.recv(WAIT), bytes):
+        received.append(message)
+    sender.join(WAIT)
+    return received, json.loads(message)
+
+
+def refusal(client: ClientConnection) -> tuple[int, str]:
+    """The code with which the server closes, and the reason."""
+    with suppress(ConnectionClosed):
+        while True:
+            client.recv(WAIT)
+    assert client.close_code is not None
+    return client.close_code, client.close_reason or ""
+
+
+def noise(seed: int, samples: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)

@@ -1,0 +1,117 @@
+"""Many streams through one model at once: each sounds as it does alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import audiodec
+from audiodec.errors import AudioError, FormatError
+
+websockets = pytest.importorskip("websockets")
+pytest.importorskip("prometheus_client")
+
+
+from audiodec.bitstream.packet import pack, unpack  # noqa: E402
+from audiodec.serve.batch import DecoderBatch, EncoderBatch  # noqa: E402
+from audiodec.serve.packets import check_packet, pack_all, unpack_all  # noqa: E402
+from audiodec.serve.pcm import from_pcm, to_pcm  # noqa: E402
+from tests.serve_tools import noise  # noqa: E402
+
+
+def test_packets_of_many_streams_are_those_of_one() -> None:
+    rng = np.random.default_rng(0)
+    for bits, frames in ((10, 1), (10, 3), (8, 2), (3, 3)):
+        codes = rng.integers(1 << bits, size=(9, 5, 4 * frames))
+        stages = rng.integers(1, 6, size=9)
+        packed = pack_all(codes, stages, frames, bits)
+        for own, count, packets in zip(codes, stages, packed, strict=True):
+            pieces = np.split(own[:count], 4, axis=1)
+            assert packets == [pack(piece, bits) for piece in pieces]
+            for packet, piece in zip(packets, pieces, strict=True):
+                assert check_packet(packet, frames, bits, 5) == count
+                np.testing.assert_array_equal(unpack(packet, frames, int(count), bits), piece)
+        flat = [packet for packets in packed for packet in packets]
+        unpacked = unpack_all(flat, frames, bits, 5)
+        for i, count in enumerate(np.repeat(stages, 4)):
+            own = codes[i // 4, :, i % 4 * frames : (i % 4 + 1) * frames]
+            np.testing.assert_array_equal(unpacked[i, :count], own[:count])
+            assert (unpacked[i, count:] == -1).all()
+
+
+def test_packets_are_checked_as_a_decoder_checks_them() -> None:
+    for packet in (b"", b"\x00", b"\x00\x00\x01", bytes(11), bytes(100)):
+        with pytest.raises(FormatError):
+            check_packet(packet, 1, 10, 8)
+    assert check_packet(b"\xff\xc0", 1, 10, 8) == 1
+
+
+@pytest.mark.parametrize("name", ["small", "codec"])
+def test_streams_in_a_batch_sound_as_they_do_alone(
+    name: str, speech: np.ndarray, request: pytest.FixtureRequest
+) -> None:
+    """Streams of different bitrates that skip ticks, lose packets and change rows' neighbours."""
+    codec: audiodec.Codec = request.getfixturevalue(name)
+    rng, frames, ticks, streams = np.random.default_rng(0), 2, 30, 6
+    size, most = frames * codec.hop, len(codec.bitrates)
+    stages = np.array([1 + i % most for i in range(streams)])
+    sounds = [np.roll(speech, 9000 * i)[: ticks * size] for i in range(streams)]
+    lost = rng.random((streams, ticks)) < 0.3
+    lost[:, 0] = False
+    alone: list[list[bytes]] = []
+    heard: list[np.ndarray] = []
+    for sound, count, gaps in zip(sounds, stages, lost, strict=True):
+        alone.append(codec.encoder(codec.bitrates[count - 1], 1, frames).write(sound))
+        decoder = codec.decoder(frames)
+        pieces = zip(alone[-1], gaps, strict=True)
+        heard.append(np.concatenate([decoder.decode(None if g else p) for p, g in pieces]))
+    encoder, decoder = (
+        kind(codec.runtime, streams + 2)  # type: ignore[arg-type]
+        for kind in (EncoderBatch, DecoderBatch)
+    )
+    rows = rng.permutation(streams + 2)[:streams]
+    packets: list[list[bytes]] = [[] for _ in range(streams)]
+    output: list[list[np.ndarray]] = [[] for _ in range(streams)]
+    at = np.zeros(streams, int)
+    while at.min() < ticks:
+        active = np.flatnonzero((at < ticks) & (rng.random(streams) < 0.8))
+        if not len(active):
+            continue
+        count = int(min(ticks - at[active].max(), rng.integers(1, 4)))  # packets in one call
+        audio = np.stack([sounds[i][at[i] * size : (at[i] + count) * size] for i in active])
+        found = encoder.encode(rows[active], audio[:, None], stages[active], frames)
+        given = [
+            [None if lost[i, n] else alone[i][n] for n in range(at[i], at[i] + count)]
+            for i in active
+        ]
+        sound = decoder.decode(rows[active], given, frames)
+        for i, own, piece in zip(active, found, sound, strict=True):
+            packets[i] += own
+            output[i].append(piece[0])
+        at[active] += count
+    for i in range(streams):
+        assert packets[i] == alone[i]
+        np.testing.assert_allclose(np.concatenate(output[i]), heard[i], atol=1e-4)
+
+
+def test_a_row_that_is_given_away_starts_anew(small: audiodec.Codec) -> None:
+    encoder = EncoderBatch(small.runtime, 2)  # type: ignore[arg-type]
+    rows, stages = np.array([0, 1]), np.array([4, 4])
+    sound = noise(0, 160)[None, None].repeat(2, axis=0)
+    first = encoder.encode(rows, sound, stages, 1)
+    second = encoder.encode(rows, sound, stages, 1)
+    encoder.reset(rows[:1])
+    third = encoder.encode(rows, sound, stages, 1)
+    assert first[0] == first[1] == third[0]
+    assert second[0] != first[0]
+    assert third[1] != first[1]
+
+
+def test_pcm_there_and_back() -> None:
+    samples = np.stack([noise(0, 50), noise(1, 50)])
+    np.testing.assert_array_equal(from_pcm(to_pcm(samples, "f32"), "f32", 2), samples)
+    np.testing.assert_allclose(from_pcm(to_pcm(samples, "s16"), "s16", 2), samples, atol=2e-5)
+    assert to_pcm(np.array([[1, -1]], np.float32), "s16") == b"\xff\x7f\x00\x80"
+    for data, kind in ((b"123", "s16"), (b"12345", "f32"), (b"\x00\x00\x80\x7f", "f32")):
+        with pytest.raises(AudioError):
+            from_pcm(data, kind, 1)
