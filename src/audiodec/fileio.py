@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,8 +24,7 @@ AUDIO_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} 
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; a header's claim decides how much resampling makes
 
 
-@contextmanager
-def write_whole(target: str) -> Iterator[BinaryIO]:
+def write_whole(target: str) -> AbstractContextManager[BinaryIO]:
     """A binary file that appears under its name only when complete.
 
     `-` is stdout; a device or named pipe is written to as it stands.
@@ -34,34 +33,49 @@ def write_whole(target: str) -> Iterator[BinaryIO]:
         AudioError: it cannot be written.
     """
     if target == PIPE:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
+        return _standard_output()
     path = Path(target).resolve()
     if path.is_dir():
         raise AudioError(f"{target} is a folder; name a file in it")
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-        return
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise AudioError(f"{target} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        return path.open("wb")
+    return _Whole(path, target)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+class _Whole:
+    """A file under another name until it is complete; removed when that never happens.
+
+    A class, and the name chosen first, because Ctrl-C may come as early as while the file is made:
+    a generator would then be left waiting where nobody closes it.
+    """
+
+    def __init__(self, path: Path, target: str) -> None:
+        self._path, self._target = path, target
+        self._part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+    def __enter__(self) -> BinaryIO:
+        try:
+            self._file = self._part.open("x+b")
+        except OSError as error:
+            raise AudioError(f"{self._target} cannot be written: {error.strerror}") from None
+        except BaseException:
+            self._part.unlink(missing_ok=True)
+            raise
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._file.close()
+            if kind is None:
+                self._part.replace(self._path)
+        finally:
+            self._part.unlink(missing_ok=True)
 
 
 @contextmanager

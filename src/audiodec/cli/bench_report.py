@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiodec.errors import ConfigError
+from audiodec.errors import ConfigError, MissingExtraError
 from audiodec.fileio import write_whole
 
 
@@ -28,7 +28,11 @@ def report(
 ) -> None:
     """Write the report: one file that needs nothing else."""
     from audiodec.evaluation.quality import read_scores
-    from audiodec.evaluation.report import markdown, page, read_sounds
+
+    try:
+        from audiodec.evaluation.report import markdown, page, read_sounds
+    except ImportError:
+        raise MissingExtraError("a report", "bench") from None
 
     if out.suffix not in (".html", ".md"):
         raise ConfigError(f"{out}: a report ends in .html or .md")

@@ -62,7 +62,8 @@ def read_manifest(path: Path) -> list[Row]:
                 for r in csv.DictReader(file)
             ]  # fmt: skip
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path} is no manifest of audiodec prepare: {error!r}") from None
+        reason = error.strerror if isinstance(error, OSError) else repr(error)
+        raise ConfigError(f"{path} is no manifest of audiodec prepare: {reason}") from None
 
 
 def write_manifest(rows: list[Row], path: Path) -> None:
