@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import importlib
 import importlib.util
 import math
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from audiodec.bitstream.packet import pack, unpack
 from audiodec.errors import ModelError
-from audiodec.evaluation.codecs.base import MissingCodecError, frames_of_whole_bytes, home
+from audiodec.evaluation.codecs.base import Family, MissingCodecError, frames_of_whole_bytes, home
 from audiodec.runtime.base import Samples
 
 Codes = NDArray[np.int64]
@@ -138,3 +139,10 @@ class FromTransformers(Neural):
                 f"not {self.title}: get {self.repository}"
             )
         return network
+
+
+def families(peer: type[Neural], rates: tuple[float, ...]) -> tuple[Family, Family]:
+    """As users have it, and with random weights, to be timed only."""
+    untrained = functools.partial(peer, untrained=True)
+    missing = functools.partial(peer.missing, untrained=True)
+    return Family(peer, rates, missing=peer.missing), Family(untrained, rates, missing=missing)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
-from audiodec.evaluation.codecs.base import Family
-from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers
+from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers, families
 
 
 class Dac(FromTransformers):
@@ -25,9 +22,4 @@ class Dac(FromTransformers):
 
 
 RATES = (1.72, 2.58, 5.17, 7.75)  # 2, 3, 6 and 9 codebooks
-FAMILY = Family(Dac, RATES, missing=Dac.missing)
-RANDOM = Family(
-    functools.partial(Dac, untrained=True),
-    RATES,
-    missing=functools.partial(Dac.missing, untrained=True),
-)
+FAMILY, RANDOM = families(Dac, RATES)

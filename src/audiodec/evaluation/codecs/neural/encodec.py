@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
-from audiodec.evaluation.codecs.base import Family
-from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers
+from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers, families
 
 
 class EnCodec(FromTransformers):
@@ -25,9 +22,4 @@ class EnCodec(FromTransformers):
 
 
 RATES = (1.5, 3, 6, 12, 24)
-FAMILY = Family(EnCodec, RATES, missing=EnCodec.missing)
-RANDOM = Family(
-    functools.partial(EnCodec, untrained=True),
-    RATES,
-    missing=functools.partial(EnCodec.missing, untrained=True),
-)
+FAMILY, RANDOM = families(EnCodec, RATES)

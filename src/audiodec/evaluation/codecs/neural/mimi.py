@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
-from audiodec.evaluation.codecs.base import Family
-from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers
+from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers, families
 
 
 class Mimi(FromTransformers):
@@ -25,9 +22,4 @@ class Mimi(FromTransformers):
 
 
 RATES = (0.55, 1.1, 2.2, 4.4)  # 4, 8, 16 and 32 codebooks
-FAMILY = Family(Mimi, RATES, missing=Mimi.missing)
-RANDOM = Family(
-    functools.partial(Mimi, untrained=True),
-    RATES,
-    missing=functools.partial(Mimi.missing, untrained=True),
-)
+FAMILY, RANDOM = families(Mimi, RATES)

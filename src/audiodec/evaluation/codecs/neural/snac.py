@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import numpy as np
 import torch
 
 from audiodec.errors import ModelError
-from audiodec.evaluation.codecs.base import Family
-from audiodec.evaluation.codecs.neural.base import Codes, Neural
+from audiodec.evaluation.codecs.neural.base import Codes, Neural, families
 
 CONFIG = {  # of hubertsiuzdak/snac_24khz
     "sampling_rate": 24000, "encoder_dim": 48, "encoder_rates": [2, 4, 8, 8],
@@ -58,9 +56,4 @@ class Snac(Neural):
 
 
 RATES = (0.98,)
-FAMILY = Family(Snac, RATES, missing=Snac.missing)
-RANDOM = Family(
-    functools.partial(Snac, untrained=True),
-    RATES,
-    missing=functools.partial(Snac.missing, untrained=True),
-)
+FAMILY, RANDOM = families(Snac, RATES)
