@@ -50,10 +50,10 @@ class FeedForward(nn.ModuleList):
         return image.movedim(1, -1).squeeze(0)
 
 
-def block(width: int, expansion: int, kernel: int, dilation: int) -> Residual:
+def block(width: int, expansion: float, kernel: int, dilation: int) -> Residual:
     """x + W2 SiLU(W1 filter(norm(x))). No norm on the residual stream itself, so that a linear
     path runs from end to end and the waveform locks within minutes of training."""
-    hidden = width * expansion
+    hidden = round(width * expansion)
     return Residual(
         Chain(
             Pointwise(RMSNorm(width)),

@@ -37,9 +37,8 @@ class Codebooks:
 
     def decode(self, codes: Codes) -> Floats:
         """Codes [batch, stages, frames] -> quantized latents [batch, dim, frames]."""
-        total = self.vectors[0][codes[:, 0]]
-        for stage in range(1, codes.shape[1]):
-            total += self.vectors[stage][codes[:, stage]]
+        stages = np.arange(codes.shape[1])[:, None]
+        total = self.vectors[stages, codes].sum(1)
         return np.ascontiguousarray(total.transpose(0, 2, 1))
 
     def search(self, latents: Floats, stages: int, beam: int) -> Codes:

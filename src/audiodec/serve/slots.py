@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import OrtValue
+
+from audiodec.runtime.base import Samples
 
 Rows = NDArray[np.intp]
 
@@ -20,12 +21,11 @@ class Slots:
         state: of `capacity` fresh streams, as the runtime gives it.
     """
 
-    def __init__(self, state: dict[str, OrtValue]) -> None:
-        # Copies: `numpy()` is a view that does not keep the memory under it alive.
-        self._home = {key: value.numpy().copy() for key, value in state.items()}
+    def __init__(self, state: dict[str, Samples]) -> None:
+        self._home = {key: value.copy() for key, value in state.items()}
         self._fresh = {key: array[:1].copy() for key, array in self._home.items()}
         self._out_rows: Rows = np.zeros(0, np.intp)  # of which `_out` is newer than `_home`
-        self._out: dict[str, OrtValue] = {}
+        self._out: dict[str, Samples] = {}
 
     def reset(self, rows: Rows) -> None:
         """Let fresh streams begin in these rows."""
@@ -33,18 +33,18 @@ class Slots:
         for key, array in self._home.items():
             array[rows] = self._fresh[key]
 
-    def take(self, rows: Rows) -> dict[str, OrtValue]:
+    def take(self, rows: Rows) -> dict[str, Samples]:
         """State of these streams, [len(rows), ...] each; give the next one to `put`."""
         if np.array_equal(rows, self._out_rows):
             return self._out
         self._bring_home()
-        return {key: OrtValue.ortvalue_from_numpy(a[rows]) for key, a in self._home.items()}
+        return {key: a[rows] for key, a in self._home.items()}
 
-    def put(self, rows: Rows, state: dict[str, OrtValue]) -> None:
+    def put(self, rows: Rows, state: dict[str, Samples]) -> None:
         """Keep what became of the state that was taken for these rows."""
         self._out_rows, self._out = rows, state
 
     def _bring_home(self) -> None:
         for key, value in self._out.items():
-            self._home[key][self._out_rows] = value.numpy()
+            self._home[key][self._out_rows] = value
         self._out_rows, self._out = np.zeros(0, np.intp), {}
