@@ -25,6 +25,7 @@ from audiodec.training.data import Crops, find_clips
 from audiodec.training.losses import MEL_BANDS, SpectralLoss
 from audiodec.training.phase import learning_rate
 from audiodec.training.recipe import Data, Optimizer, Source, load_recipe
+from audiodec.training.stage import lose_frames
 from audiodec.training.trainer import Trainer
 from tests.conftest import SMALL, SPEECH
 
@@ -144,6 +145,18 @@ def test_a_collapsing_codebook_is_shouted_about(
     recipe = load_recipe(recipe_file, ["quantization.collapse_below=1.0"])
     Trainer.start(recipe, tmp_path / "run").fit()
     assert "WARNING: codebook 1 is collapsing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_lost_frames_repeat_the_last_one_received() -> None:
+    frames = torch.arange(400.0).expand(64, 2, 400)
+    heard = lose_frames(frames, 0.2, torch.Generator().manual_seed(0))
+    lost = heard != frames
+    assert not lost[..., 0].any()
+    assert (heard[..., 1:][lost[..., 1:]] == heard[..., :-1][lost[..., 1:]]).all()
+    share = lost[:, 0].float().mean(1)
+    assert 0.05 < share.mean() < 0.15  # rates are uniform between 0 and 0.2
+    begins = (lost[:, 0, 1:] & ~lost[:, 0, :-1]).sum()
+    assert 4 < lost[:, 0].sum() / begins < 8  # mean length of a burst
 
 
 def test_schedule() -> None:

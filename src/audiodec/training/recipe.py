@@ -128,6 +128,9 @@ class Stage:
     # Hz: only sources that reach so high are drawn from. Band-limited speech must never stand
     # before a discriminator as if it were real full-band speech.
     min_bandwidth: Annotated[float, Field(ge=0)] = 0
+    # Highest share of frames that each item loses on the way to the decoder, in bursts: the
+    # decoder then learns to conceal.
+    lost_frames: Fraction = 0.0
 
     def __post_init__(self) -> None:
         adversarial = {"adversarial", "feature_matching"} & self.losses.keys()

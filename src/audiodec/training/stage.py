@@ -19,6 +19,7 @@ from audiodec.training.recipe import Quantization, Recipe, Stage
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 SPECTRAL = {"mel", "complex", "magnitude"}  # computed together, at random resolutions
+BURST = 6  # frames, mean length of a burst of lost ones: two packets of a call
 
 
 def codebook_learner(codec: Codec, q: Quantization) -> CodebookLearner:
@@ -93,6 +94,8 @@ class TrainingStage(nn.Module):
         latents = self.codec.encoder(batch.input).float()
         with torch.autocast(latents.device.type, enabled=False):
             losses, quantized, perplexity = self._quantize(latents, random)
+            if self.stage.lost_frames:
+                quantized = lose_frames(quantized, self.stage.lost_frames, random)
         return self.codec.decoder(quantized).float(), losses, perplexity
 
     def _quantize(
@@ -128,6 +131,27 @@ class TrainingStage(nn.Module):
             "shape": shape_loss,
         }
         return losses | {name: loss(a, b) for name, loss in published.items() if name in wanted}
+
+
+def lose_frames(quantized: Tensor, highest: float, random: torch.Generator) -> Tensor:
+    """Frames lost in bursts, each replaced by the last one received, as `decode(None)` does.
+
+    Gilbert, "Capacity of a Burst-Noise Channel", 1960: each item has a loss rate of its own.
+
+    Args:
+        quantized: [batch, dim, frames]; the first frame always arrives.
+        highest: loss rates are uniform between zero and this.
+    """
+    frames, batch = quantized.shape[2], global_batch(len(quantized))
+    rate = highest * torch.rand(batch, generator=random)
+    begins = rate / (1 - rate) / BURST
+    draws = torch.rand(frames, batch, generator=random)
+    lost = torch.zeros(frames, batch, dtype=torch.bool)
+    for t in range(1, frames):
+        lost[t] = torch.where(lost[t - 1], draws[t] >= 1 / BURST, draws[t] < begins)
+    received = torch.where(lost.t(), 0, torch.arange(frames)).cummax(1).values
+    index = own_share(received).to(quantized.device)
+    return quantized.gather(2, index[:, None].expand_as(quantized))
 
 
 def gaussian_rate(latents: Tensor) -> Tensor:
