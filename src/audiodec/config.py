@@ -34,7 +34,7 @@ class SpectralEncoderConfig:
 
     kind: Literal["spectral"] = "spectral"
     width: Positive = 384  # channels inside the blocks
-    expansion: Annotated[float, Field(gt=0)] = 2  # hidden width of a block / width
+    expansion: Annotated[float, Field(gt=0)] = 1  # hidden width of a block / width
     kernel: Positive = 5  # taps of each depthwise filter, frames
     dilations: tuple[Positive, ...] = (1, 1, 2, 1)  # one block each, frames
     bands: Positive = 32  # Bark-wide bands for levels and whitening
@@ -47,7 +47,7 @@ class SpectralDecoderConfig:
 
     kind: Literal["spectral"] = "spectral"
     width: Positive = 384
-    expansion: Annotated[float, Field(gt=0)] = 2
+    expansion: Annotated[float, Field(gt=0)] = 1.33333  # 512 hidden units
     kernel: Positive = 3
     # The reach of the decoder, sum of (kernel - 1) * dilation = 22 frames = 147 ms at the
     # default hop, is how long a lost packet can be heard: keep it below 150 ms.
