@@ -15,7 +15,9 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address; other than this machine's own only with tokens.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="TCP and UDP; 0 takes a free one of each.")
+    ] = 8765,
     model: Annotated[
         list[str] | None,
         typer.Option(help="Bundled model or model folder; more of other rates may be given."),
@@ -39,7 +41,7 @@ def serve(
     ] = 30,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 1,
 ) -> None:
-    """Serve streams over WebSockets; see docs/serve.md."""
+    """Serve streams over WebSockets and RTP; see docs/serve.md."""
     import asyncio
     import signal
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
 
+from audiodec.bitstream.packet import stages_of, unpack
 from audiodec.errors import FormatError
 from audiodec.realtime.jitter import CAPACITY, Action, Entry, JitterBuffer
 from audiodec.realtime.payload import Payload, from_bytes
@@ -60,11 +62,26 @@ class Counts:
         return asdict(self)
 
 
-class Receiver:
-    """Datagrams in at any time, one packet time of samples out per pull. Memory is bounded.
+@dataclass(frozen=True)
+class Turn:
+    """What one packet time is made of.
+
+    Attributes:
+        packets: to be decoded, None: to be concealed; two are cross-faded into one packet time.
+        noise: dBov of the comfort noise on top; None: without.
+    """
+
+    packets: list[bytes | None]
+    noise: float | None
+
+
+class Reception:
+    """Datagrams in at any time; per packet time what is to be decoded, and the sound it makes.
+
+    Decoding itself is left to the caller, who may do it for many streams at once. Memory is
+    bounded.
 
     Args:
-        decoder: decodes packets of `frames` frames.
         frames, bits, stages: what the stream was agreed to be.
         size: samples of a packet.
         rate: Hz.
@@ -72,12 +89,11 @@ class Receiver:
     """
 
     def __init__(
-        self, decoder: PacketDecoder, frames: int, bits: int, stages: int, size: int, rate: int,
-        ssrc: int,
-    ) -> None:  # fmt: skip
+        self, frames: int, bits: int, stages: int, size: int, rate: int, ssrc: int
+    ) -> None:
         self.ssrc, self.counts, self.sequence = ssrc, Counts(), Sequence()
         self.period = size / rate
-        self._decoder, self._shape = decoder, (frames, bits, stages)
+        self._shape = (frames, bits, stages)
         self._size, self._rate = size, rate
         self._noise = ComfortNoise(rate)
         self._noise_level: float | None = None  # dBov, while the other end is silent
@@ -110,6 +126,8 @@ class Receiver:
         """Raises FormatError, before anything has changed, when the packet is not to be used."""
         if packet.payload_type == SPEECH:
             payload = from_bytes(packet.payload, *self._shape)
+            for data in (payload.packet, *payload.copies.values()):
+                self._check(data)
         elif packet.payload_type == COMFORT_NOISE:
             described(packet.payload)
             payload = Payload(packet.payload, {})
@@ -154,46 +172,73 @@ class Receiver:
         self._origin = packet.timestamp
         return 0
 
-    def pull(self, now: float) -> Samples:
-        """The next packet time of sound, [size]; to be called once per packet time."""
+    def _check(self, packet: bytes) -> None:
+        """Raises FormatError unless a decoder takes it."""
+        frames, bits, _ = self._shape
+        unpack(packet, frames, stages_of(packet, frames, bits), bits)
+
+    def due(self, now: float) -> Turn:
+        """What the next packet time is made of; to be called once per packet time."""
         quiet = self._noise_level is not None or (self._newest < max(SILENT, self._loudest - QUIET))
         action, entries = self.buffer.pull(now, quiet)
         if action is Action.MERGE:
-            first, second = (self._play(entry) for entry in entries)
-            audio = first + (second - first) * self._fade
             self.counts.merged += 1
-        elif action is Action.PLAY:
-            audio = self._play(entries[0])
-        else:
-            audio = self._fill(action)
-        if self._noise_level is not None or not self._noise.silent:
-            audio = audio + self._noise(self._size, self._noise_level)
+        if not entries:
+            self._count(action)
+        return Turn([self._play(entry) for entry in entries] or [None], self._noise_level)
+
+    def sound(self, turn: Turn, decoded: Several[Samples]) -> Samples:
+        """The packet time of sound, [size], that became of a turn; to be called in their order.
+
+        Args:
+            decoded: of each of its packets, [size].
+        """
+        audio = decoded[0]
+        if len(decoded) == 2:
+            audio = audio + (decoded[1] - audio) * self._fade
+        if turn.noise is not None or not self._noise.silent:
+            audio = audio + self._noise(self._size, turn.noise)
         self._newest = level(audio)
         self._loudest = max(self._newest, self._loudest - FORGET * self.period)
         return audio
 
-    def _play(self, entry: Entry) -> Samples:
+    def _play(self, entry: Entry) -> bytes | None:
         if entry.noise:
             self._noise_level = described(entry.data)
             self.counts.noise += 1
-            return self._decoder.decode(None)
-        try:
-            audio = self._decoder.decode(entry.data)
-        except FormatError:
-            self.counts.invalid += 1
-            return self._fill(Action.MISS)
+            return None
         self._noise_level = None
         if entry.rank == ORIGINAL:
             self.counts.played += 1
         else:
             self.counts.recovered += 1
-        return audio
+        return entry.data
 
-    def _fill(self, action: Action) -> Samples:
+    def _count(self, action: Action) -> None:
         if action is Action.STRETCH:
             self.counts.stretched += 1
         elif action is Action.MISS and self._noise_level is None:
             self.counts.concealed += 1
         elif action is Action.MISS:
             self.counts.noise += 1
-        return self._decoder.decode(None)
+
+
+class Receiver(Reception):
+    """A reception with a decoder of its own: one packet time of samples out per pull.
+
+    Args:
+        decoder: decodes packets of `frames` frames.
+        frames, bits, stages, size, rate, ssrc: as `Reception` takes them.
+    """
+
+    def __init__(
+        self, decoder: PacketDecoder, frames: int, bits: int, stages: int, size: int, rate: int,
+        ssrc: int,
+    ) -> None:  # fmt: skip
+        super().__init__(frames, bits, stages, size, rate, ssrc)
+        self._decoder = decoder
+
+    def pull(self, now: float) -> Samples:
+        """The next packet time of sound, [size]; to be called once per packet time."""
+        turn = self.due(now)
+        return self.sound(turn, [self._decoder.decode(packet) for packet in turn.packets])

@@ -16,7 +16,8 @@ class Limits:
         streams: open at once, both directions together.
         message: bytes of one message.
         rate: bytes per second that are read from one connection, after a second's worth at once;
-            the rest waits in the sender's socket. 48 kHz float32 takes 192,000.
+            the rest waits in the sender's socket, datagrams are dropped. 48 kHz float32 takes
+            192,000.
         idle: seconds without a message, or with a reader that takes none, before a stream ends.
         hello: seconds a connection has to say what it wants.
         drain: seconds that open streams have to end when the server is told to.
@@ -44,9 +45,19 @@ class Budget:
 
     async def spend(self, count: int) -> None:
         """Take note of `count` bytes; returns when they are paid for."""
-        now = asyncio.get_running_loop().time()
-        self._left = min(self._left + (now - self._at) * self._rate, self._rate)
+        self._earn()
         self._left -= max(count, LEAST_COST)
-        self._at = now
         if self._left < 0:
             await asyncio.sleep(-self._left / self._rate)
+
+    def affords(self, count: int) -> bool:
+        """Pay for `count` bytes if there is enough for them."""
+        self._earn()
+        paid = self._left >= max(count, LEAST_COST)
+        self._left -= max(count, LEAST_COST) if paid else 0
+        return paid
+
+    def _earn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._left = min(self._left + (now - self._at) * self._rate, self._rate)
+        self._at = now

@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from audiodec.errors import AudioDecError, ConfigError
 
@@ -48,6 +48,7 @@ class Hello(BaseModel):
         format: of the sound, both little-endian: 16-bit integers, or floats in [-1, 1].
         bitrate: kbps, when encoding; the model's highest if absent.
         frames: in every packet.
+        transport: of sound and packets: messages of this WebSocket, or RTP beside it.
         token: access.
     """
 
@@ -58,7 +59,14 @@ class Hello(BaseModel):
     format: Literal["s16", "f32"] = "s16"
     bitrate: Annotated[float, Field(gt=0, le=1e6)] | None = None
     frames: Annotated[int, Field(ge=1, le=3)] = 1
+    transport: Literal["websocket", "rtp"] = "websocket"
     token: Annotated[str, Field(max_length=512)] = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.transport == "rtp" and self.format != "s16":
+            raise ValueError("RTP carries 16-bit sound")
+        return self
 
 
 class Control(BaseModel):

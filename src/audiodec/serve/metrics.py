@@ -25,6 +25,9 @@ class Metrics:
         self.bytes = Counter(
             "audiodec_bytes", "Sound and packets, in and out.", ["direction"], registry=own
         )
+        self.dropped = Counter(
+            "audiodec_datagrams_dropped", "Datagrams not used.", ["reason"], registry=own
+        )
         self.packets = Counter("audiodec_packets", "Packets coded.", ["mode"], registry=own)
         self.call = Histogram(
             "audiodec_call_seconds", "A call of the model.", buckets=SECONDS, registry=own

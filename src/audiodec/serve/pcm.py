@@ -9,7 +9,11 @@ import numpy as np
 from audiodec.errors import AudioError
 from audiodec.runtime.base import Samples
 
-FORMATS: dict[str, np.dtype[Any]] = {"s16": np.dtype("<i2"), "f32": np.dtype("<f4")}
+FORMATS: dict[str, np.dtype[Any]] = {
+    "s16": np.dtype("<i2"),
+    "f32": np.dtype("<f4"),
+    "l16": np.dtype(">i2"),  # in RTP (RFC 3551, section 4.5.11)
+}
 FULL_SCALE = 32768  # of 16-bit integers
 
 
@@ -25,12 +29,12 @@ def from_pcm(data: bytes, kind: str, channels: int) -> Samples:
     samples = np.frombuffer(data, dtype).reshape(-1, channels).T.astype(np.float32)
     if not np.isfinite(samples).all():
         raise AudioError("audio holds values that are not finite")
-    return samples / np.float32(FULL_SCALE) if kind == "s16" else samples
+    return samples / np.float32(FULL_SCALE) if dtype.kind == "i" else samples
 
 
 def to_pcm(samples: Samples, kind: str) -> bytes:
     """[channels, n] in [-1, 1] -> bytes."""
     values = samples.T
-    if kind == "s16":
+    if FORMATS[kind].kind == "i":
         values = np.clip(np.rint(values * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
     return values.astype(FORMATS[kind]).tobytes()

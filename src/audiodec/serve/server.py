@@ -14,6 +14,7 @@ from websockets.http11 import Request, Response
 
 from audiodec.errors import ConfigError
 from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine
 from audiodec.serve.limits import Limits
 from audiodec.serve.metrics import Metrics
@@ -36,7 +37,7 @@ async def serve(
 
     Args:
         runtimes: models of different sample rates; the first is the default.
-        port: 0 takes a free one.
+        port: of WebSockets and of datagrams; 0 takes a free one of each.
         tokens: that give access; without any, only this machine may connect.
         started: told the address of the streams once it can be opened.
 
@@ -55,7 +56,8 @@ async def serve(
             rate: Engine(runtime, limits.streams, thread, metrics.on_call)
             for rate, runtime in zip(rates, runtimes, strict=True)
         }
-        front = WebSockets(engines, limits, tokens, metrics)
+        datagrams = Datagrams(limits, metrics)
+        front = WebSockets(engines, datagrams, limits, tokens, metrics)
         try:
             server = await listen(
                 front.serve,
@@ -73,7 +75,9 @@ async def serve(
             )
         except OSError as error:
             raise ConfigError(f"cannot serve at {host}, port {port}: {error.strerror}") from None
-        async with server, asyncio.TaskGroup() as group:  # an engine's failure ends the server
+        # An engine's failure ends the server.
+        async with server, datagrams, asyncio.TaskGroup() as group:
+            datagrams.bind(((s.family, s.getsockname()[0]) for s in server.sockets), port)
             running = [group.create_task(engine.run()) for engine in engines.values()]
             address, number = server.sockets[0].getsockname()[:2]
             started(f"ws://{f'[{address}]' if ':' in address else address}:{number}{PATH}")

@@ -115,7 +115,8 @@ class EncoderStream(Stream):
     ) -> None:
         super().__init__(config, row, frames, wake)
         self.stages = config.stages_for(bitrate)
-        self._inbox = np.empty((config.channels, most + self._size), np.float32)
+        self._most = most + self._size  # samples written; the end fills up to a packet more
+        self._inbox = np.empty((config.channels, self._most + self._size), np.float32)
         self._filled = 0
 
     @property
@@ -136,11 +137,17 @@ class EncoderStream(Stream):
 
     async def write(self, samples: Samples) -> None:
         """Add finite samples [channels, n]; returns once they fit the inbox."""
+        await self._wait_for(lambda: self.offer(samples))
+
+    def offer(self, samples: Samples) -> bool:
+        """Add finite samples [channels, n] if they fit the inbox now."""
         count = samples.shape[1]
-        await self._wait_for(lambda: self._filled + count <= self._inbox.shape[1])
+        if self._filled + count > self._most:
+            return False
         self._inbox[:, self._filled : self._filled + count] = samples
         self._filled += count
         self._wake()
+        return True
 
     def end(self) -> None:
         """Fill the last packet up with zeros."""

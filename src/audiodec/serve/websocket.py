@@ -1,24 +1,27 @@
-"""The WebSocket front: one connection is one stream, in one direction."""
+"""WebSockets: one connection is one stream, in one direction. Over it a stream is asked for,
+granted, controlled and ended; a carrier moves its sound and packets."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from audiodec.errors import AudioDecError
+from audiodec.serve.carrier import Carrier, Messages
+from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine, FullError
 from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.messages import Close, Control, Hello, RequestError, admit, parse
 from audiodec.serve.metrics import Metrics
-from audiodec.serve.pcm import FORMATS, from_pcm, to_pcm
+from audiodec.serve.pcm import FORMATS
+from audiodec.serve.rtp import MOST, RtpDecoder, RtpEncoder
 from audiodec.serve.streams import DecoderStream, EncoderStream
 
 SEND_BUFFER = 65536  # bytes of a connection that wait in the system
@@ -30,13 +33,19 @@ class WebSockets:
 
     Args:
         engines: by sample rate; the first is the default.
+        datagrams: carry the streams that ask for RTP.
         tokens: that give access; none: everyone has it.
     """
 
     def __init__(
-        self, engines: dict[int, Engine], limits: Limits, tokens: Sequence[str], metrics: Metrics
+        self,
+        engines: dict[int, Engine],
+        datagrams: Datagrams,
+        limits: Limits,
+        tokens: Sequence[str],
+        metrics: Metrics,
     ) -> None:
-        self._engines, self._limits = engines, limits
+        self._engines, self._datagrams, self._limits = engines, datagrams, limits
         self._tokens, self._metrics = tokens, metrics
         self._connections: dict[ServerConnection, asyncio.Task[None]] = {}
         self.draining = False
@@ -84,8 +93,10 @@ class WebSockets:
         self._metrics.opened.labels(hello.mode).inc()
         self._metrics.open.labels(hello.mode).inc()
         try:
-            await connection.send(json.dumps(_agreed(hello, engine, stream)))
-            await self._code(connection, hello, stream)
+            with self._carrier(connection, hello, engine, stream) as carrier:
+                agreed = _agreed(hello, engine, stream) | carrier.agreed()
+                await connection.send(json.dumps(agreed))
+                await self._code(connection, carrier, stream)
             reason = "end"
         except RequestError as error:
             reason = error.close.name.lower()
@@ -110,6 +121,8 @@ class WebSockets:
         if rate not in self._engines:
             offered = ", ".join(map(str, self._engines))
             raise RequestError(f"no model of {rate} Hz here; choose {offered}", Close.INVALID)
+        if hello.transport == "rtp" and self._engines[rate].info.codec.channels != 1:
+            raise RequestError("this model has several channels, RTP one", Close.INVALID)
         return hello, self._engines[rate]
 
     def _open(self, hello: Hello, engine: Engine) -> EncoderStream | DecoderStream:
@@ -121,69 +134,89 @@ class WebSockets:
             if hello.mode == "decode":
                 return engine.open_decoder(hello.frames)
             most = self._limits.message // FORMATS[hello.format].itemsize
+            if hello.transport == "rtp":
+                most = round(MOST * engine.info.codec.sample_rate)
             return engine.open_encoder(hello.bitrate, hello.frames, most)
         except FullError as error:
             raise RequestError(str(error), Close.FULL) from None
         except AudioDecError as error:
             raise RequestError(str(error), Close.INVALID) from None
 
+    @contextmanager
+    def _carrier(
+        self,
+        connection: ServerConnection,
+        hello: Hello,
+        engine: Engine,
+        stream: EncoderStream | DecoderStream,
+    ) -> Iterator[Carrier]:
+        if hello.transport == "websocket":
+            yield Messages(connection, hello, stream, self._limits.idle, self._metrics)
+            return
+        config, leg = engine.info.codec, self._datagrams.open()
+        try:
+            if isinstance(stream, EncoderStream):
+                yield RtpEncoder(leg, stream, config)
+            else:
+                yield RtpDecoder(leg, stream, config)
+        finally:
+            self._datagrams.forget(leg)
+
     async def _code(
-        self, connection: ServerConnection, hello: Hello, stream: EncoderStream | DecoderStream
+        self, connection: ServerConnection, carrier: Carrier, stream: EncoderStream | DecoderStream
     ) -> None:
         """Until the client has said the end and has all its output."""
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._read(connection, hello, stream))
-                both.create_task(self._write(connection, hello, stream))
+                both.create_task(self._read(connection, carrier, stream))
+                both.create_task(self._write(connection, carrier, stream))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # the first; the other task was cancelled
 
     async def _read(
-        self, connection: ServerConnection, hello: Hello, stream: EncoderStream | DecoderStream
+        self, connection: ServerConnection, carrier: Carrier, stream: EncoderStream | DecoderStream
     ) -> None:
         """Messages into the stream; as long as it has no room, the socket is not read."""
         budget, received = Budget(self._limits.rate), self._metrics.bytes.labels("in")
         while True:
-            try:
-                async with asyncio.timeout(self._limits.idle):
-                    message = await connection.recv()
-            except TimeoutError:
-                raise RequestError("nothing was sent for too long", Close.IDLE) from None
+            message = await self._next(connection, carrier)
             received.inc(len(message))
             await budget.spend(len(message))
             try:
-                if isinstance(message, str):
-                    control = parse(Control, message)
-                    if control.bitrate is not None:
-                        if isinstance(stream, DecoderStream):
-                            raise RequestError("a decoder has no bitrate", Close.INVALID)
-                        stream.bitrate = control.bitrate
-                    if control.end:
-                        stream.end()
-                        return
-                elif isinstance(stream, EncoderStream):
-                    await stream.write(from_pcm(message, hello.format, stream.channels))
-                else:
-                    await stream.write(message or None)
+                if isinstance(message, bytes):
+                    await carrier.take(message)
+                    continue
+                control = parse(Control, message)
+                if control.bitrate is not None:
+                    if isinstance(stream, DecoderStream):
+                        raise RequestError("a decoder has no bitrate", Close.INVALID)
+                    stream.bitrate = control.bitrate
+                if control.end:
+                    carrier.end()
+                    return
             except RequestError:
                 raise
             except AudioDecError as error:
                 raise RequestError(str(error), Close.INVALID) from None
 
+    async def _next(self, connection: ServerConnection, carrier: Carrier) -> str | bytes:
+        """The next message; it may be long in coming while the carrier hears the client."""
+        now = asyncio.get_running_loop().time
+        since = now()
+        while (left := max(since, carrier.heard) + self._limits.idle - now()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    return await connection.recv()
+        raise RequestError("nothing was sent for too long", Close.IDLE)
+
     async def _write(
-        self, connection: ServerConnection, hello: Hello, stream: EncoderStream | DecoderStream
+        self, connection: ServerConnection, carrier: Carrier, stream: EncoderStream | DecoderStream
     ) -> None:
-        sent = self._metrics.bytes.labels("out")
         try:
-            while (output := await stream.read()) is not None:
-                if hello.mode == "decode":
-                    output = [to_pcm(np.concatenate(output, axis=1), hello.format)]
-                async with asyncio.timeout(self._limits.idle):
-                    for message in output:
-                        await connection.send(message)
-                sent.inc(sum(map(len, output)))
+            await carrier.run()
+            ended = {"end": True, "packets": stream.packets} | carrier.account()
             async with asyncio.timeout(self._limits.idle):
-                await connection.send(json.dumps({"end": True, "packets": stream.packets}))
+                await connection.send(json.dumps(ended))
         except TimeoutError:
             raise RequestError("nothing was read for too long", Close.IDLE) from None
 
@@ -206,7 +239,6 @@ def _agreed(hello: Hello, engine: Engine, stream: EncoderStream | DecoderStream)
         "mode": hello.mode,
         "rate": config.sample_rate,
         "channels": config.channels,
-        "format": hello.format,
         "hop": config.hop,
         "frames": hello.frames,
     }
