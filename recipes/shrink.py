@@ -1,7 +1,7 @@
 """Make a smaller model of a trained one: fewer hidden units in every block.
 
     python recipes/shrink.py speech-48k OUT --recipe recipes/default.yaml \
-        --encoder-expansion 1 --decoder-expansion 1.34
+        --encoder-expansion 1 --decoder-expansion 1.33333
 
 Block by block, hidden units are removed one at a time, always the one whose loss the others can
 make up for best, measured on random crops of the recipe's training data; the contracting matrix
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from audiodec.codec.codec import Codec
 from audiodec.codec.spectral import FeedForward
+from audiodec.errors import AudioDecError, ModelError
 from audiodec.export.onnx import export_model
 from audiodec.pretrained import find_model
 from audiodec.runtime.torch import load_codec
@@ -95,18 +96,32 @@ def main() -> None:
     parser.add_argument("--encoder-expansion", type=float, required=True)
     parser.add_argument("--decoder-expansion", type=float, required=True)
     options = parser.parse_args()
+    try:
+        make(options)
+    except AudioDecError as error:
+        parser.error(str(error))
+
+
+def make(options: argparse.Namespace) -> None:
+    """Raises AudioDecError when the model is not to be shrunk so."""
+    if options.out.exists():
+        raise ModelError(f"{options.out} already exists: choose another folder or remove it")
     codec = load_codec(find_model(options.model)).eval()
     recipe, c = load_recipe(options.recipe), codec.config
+    parts = {"encoder": options.encoder_expansion, "decoder": options.decoder_expansion}
+    for name, expansion in parts.items():
+        now = getattr(getattr(c, name), "expansion", 0)
+        if not 0 < expansion <= now:
+            raise ModelError(f"the {name}'s expansion is {now:g}: it cannot become {expansion:g}")
     crops = Crops(recipe.data, c.sample_rate, c.hop, recipe.seed, c.channels)
-    smaller = dataclasses.replace(
-        c,
-        encoder=dataclasses.replace(c.encoder, expansion=options.encoder_expansion),
-        decoder=dataclasses.replace(c.decoder, expansion=options.decoder_expansion),
-    )
-    target = Codec(smaller)
+    smaller = {
+        name: dataclasses.replace(getattr(c, name), expansion=expansion)
+        for name, expansion in parts.items()
+    }
+    target = Codec(dataclasses.replace(c, **smaller))
     layers = [
         (layer, aim[0].out_features)
-        for part in ("encoder", "decoder")
+        for part in parts
         for layer, aim in zip(
             feed_forwards(getattr(codec, part)), feed_forwards(getattr(target, part)), strict=True
         )

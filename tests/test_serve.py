@@ -215,3 +215,16 @@ def test_hellos_that_ask_for_nonsense() -> None:
     for text in ("", "{", "[]", "null", "[" * 4000, "9" * 4000, "x" * 5000, '{"mode":'):
         with pytest.raises(RequestError):
             parse(Hello, text)
+
+
+def test_a_full_inbox_can_end(small: audiodec.Codec, start_server: Callable[..., Served]) -> None:
+    """The last packet is filled up beyond what could be written."""
+    with start_server(message=4096) as server:
+        for odd in (97, 160):
+            with server.stream(mode="encode") as (client, _):
+                for message in (bytes(2 * odd), bytes(4096)):
+                    client.send(message)
+                client.send(json.dumps({"end": True}))
+                while isinstance(last := client.recv(WAIT), bytes):
+                    pass
+                assert json.loads(last)["packets"] == -(-(odd + 2048) // 160)

@@ -1,22 +1,16 @@
-"""The RTP front of `audiodec serve`: the same sound as over the WebSocket, whoever else sends."""
+"""The RTP front of `audiodec serve`: the same sound, and the same rules, as over the WebSocket."""
 
 from __future__ import annotations
 
-import base64
-import itertools
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,134 +21,21 @@ websockets = pytest.importorskip("websockets")
 pytest.importorskip("prometheus_client")
 pytest.importorskip("pylibsrtp")
 
-from websockets.sync.client import ClientConnection, connect  # noqa: E402
+from websockets.sync.client import connect  # noqa: E402
 
 from audiodec.realtime.network import Link, every, gilbert, run  # noqa: E402
-from audiodec.realtime.payload import (  # noqa: E402
-    Payload,
-    Protection,
-    Redundancy,
-    from_bytes,
-    to_bytes,
-)
+from audiodec.realtime.payload import Protection, Redundancy  # noqa: E402
 from audiodec.realtime.receiver import Receiver, Reception  # noqa: E402
-from audiodec.realtime.rtp import RtpPacket  # noqa: E402
 from audiodec.realtime.sender import Sender  # noqa: E402
 from audiodec.realtime.silence import describe  # noqa: E402
 from audiodec.realtime.simulated import SimulatedClock  # noqa: E402
-from audiodec.realtime.srtp import Srtp  # noqa: E402
 from audiodec.serve.batch import DecoderBatch  # noqa: E402
-from audiodec.serve.pcm import to_pcm  # noqa: E402
 from audiodec.serve.reorder import LONGEST_GAP, PATIENCE, Reorder  # noqa: E402
+from tests.serve_rtp_tools import NOISE, RtpClient, heard_of, rounded, rtp_stream  # noqa: E402
 from tests.serve_tools import WAIT, Served, noise, refusal  # noqa: E402
 
-SOUND, SPEECH, NOISE = 96, 97, 98
 MOST_TRIES = 6  # a machine that pauses is too late for its packets; then a stream is tried again
 STEP = 1.5e-4  # half a step of 16 bits, and 1e-4 by which batches may differ
-
-
-class RtpClient:
-    """The client's side of an RTP stream, with a socket of its own."""
-
-    def __init__(self, control: ClientConnection, agreed: dict[str, Any]) -> None:
-        self.control, self.agreed, rtp = control, agreed, agreed["rtp"]
-        self.rtp, self.frames, self.size = rtp, agreed["frames"], agreed["frames"] * agreed["hop"]
-        self.rate = agreed["rate"]
-        key = base64.b64decode(rtp["key"])
-        self.guard = Srtp(key, key, rtp["ssrc"], rtp["server_ssrc"])
-        self.sequence, self.timestamp = 30_000, 2**32 - 5 * self.size  # it wraps soon
-        self.to = ("127.0.0.1", rtp["port"])
-        self.socket = self.another_socket()
-
-    def another_socket(self) -> socket.socket:
-        own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        own.bind(("127.0.0.1", 0))
-        own.settimeout(WAIT)
-        return own
-
-    def packet(self, kind: int, payload: bytes, length: int) -> bytes:
-        """The next datagram, of so many samples."""
-        packet = RtpPacket(kind, self.sequence, self.timestamp, self.rtp["ssrc"], payload)
-        self.sequence += 1
-        self.timestamp += length
-        return self.guard.protect(packet.to_bytes())
-
-    def sound(self, samples: np.ndarray) -> bytes:
-        return self.packet(SOUND, to_pcm(samples[None], "l16"), len(samples))
-
-    def speech(self, packet: bytes) -> bytes:
-        bits = 8  # of the small model's codes
-        payload = to_bytes(Payload(packet, {}), self.frames, bits)
-        return self.packet(SPEECH, payload, self.size)
-
-    def send(self, datagram: bytes) -> None:
-        self.socket.sendto(datagram, self.to)
-
-    def receive(self, own: socket.socket | None = None) -> RtpPacket:
-        packet = RtpPacket.parse(self.guard.open((own or self.socket).recv(2000)))
-        assert packet.ssrc == self.rtp["server_ssrc"]
-        return packet
-
-    def encoded(self, count: int) -> list[bytes]:
-        """The next packets that the server has encoded."""
-        found = [from_bytes(self.receive().payload, self.frames, 8, 4) for _ in range(count)]
-        assert not any(payload.copies for payload in found)
-        return [payload.packet for payload in found]
-
-    def end(self) -> dict[str, Any]:
-        self.control.send(json.dumps({"end": True}))
-        return json.loads(self.control.recv(WAIT))
-
-
-@contextmanager
-def rtp_stream(server: Served, **hello: Any) -> Iterator[RtpClient]:
-    with server.stream(transport="rtp", **hello) as (control, agreed):
-        client = RtpClient(control, agreed)
-        with client.socket:
-            yield client
-
-
-def rounded(samples: np.ndarray) -> np.ndarray:
-    """As 16 bits carry it."""
-    return np.frombuffer(to_pcm(samples[None], "s16"), "<i2").astype(np.float32) / 32768
-
-
-def heard_of(client: RtpClient, datagrams: list[bytes]) -> tuple[np.ndarray, dict[str, Any]]:
-    """Send in real time, the end behind; all sound that comes back, and the account of it."""
-    arrived: list[RtpPacket] = []
-    account: dict[str, Any] = {}
-
-    def listen() -> None:
-        client.socket.settimeout(0.2)
-        while True:
-            try:
-                arrived.append(client.receive())
-            except TimeoutError:
-                if account:
-                    return
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    start, period = time.monotonic(), client.size / client.rate
-    for number, datagram in enumerate(datagrams):
-        time.sleep(max(0.0, start + number * period - time.monotonic()))
-        if datagram:
-            client.send(datagram)
-    account.update(client.end())
-    listener.join(WAIT)
-    assert {packet.payload_type for packet in arrived} == {SOUND}
-    pieces: list[np.ndarray] = []
-    for one, two in itertools.pairwise([*arrived, None]):
-        pieces.append(np.frombuffer(one.payload, ">i2").astype(np.float32) / 32768)
-        if two is not None:
-            assert (two.sequence - one.sequence) & 0xFFFF == 1
-            step = (two.timestamp - one.timestamp) & 0xFFFFFFFF
-            assert step % client.size == 0  # more than one only where the machine paused
-            pieces.append(np.zeros(step - len(pieces[-1]), np.float32))
-    return np.concatenate(pieces), account
-
-
-# Sound there and back
 
 
 def test_encoded_packets_are_those_of_the_websocket(
@@ -336,159 +217,6 @@ def test_sound_is_put_in_order() -> None:
     assert [sum(map(len, each)) for each in blocks] == [100, 100, 0, 100, 100, 100]
 
 
-def test_a_full_inbox_can_end(small: audiodec.Codec, start_server: Callable[..., Served]) -> None:
-    """The last packet is filled up beyond what could be written."""
-    with start_server(message=4096) as server:
-        for odd in (97, 160):
-            with server.stream(mode="encode") as (client, _):
-                for message in (bytes(2 * odd), bytes(4096)):
-                    client.send(message)
-                client.send(json.dumps({"end": True}))
-                while isinstance(last := client.recv(WAIT), bytes):
-                    pass
-                assert json.loads(last)["packets"] == -(-(odd + 2048) // 160)
-
-
-# Strangers
-
-
-def test_what_is_not_authentic_changes_nothing(
-    start_server: Callable[..., Served], small: audiodec.Codec
-) -> None:
-    encoder, dropped = small.encoder(), 'audiodec_datagrams_dropped_total{reason="%s"}'
-    with start_server() as server, rtp_stream(server, mode="encode") as client:
-        first, second = noise(0, 160), noise(1, 160)
-        genuine = client.sound(first)
-        client.send(genuine)
-        assert client.encoded(1) == encoder.write(rounded(first))
-        rtp, key = client.rtp, bytes(30)
-        wrong = Srtp(key, key, rtp["ssrc"], rtp["server_ssrc"])
-        plain = RtpPacket(SOUND, 31_000, client.timestamp, rtp["ssrc"], bytes(320)).to_bytes()
-        tampered = bytearray(client.sound(second))
-        tampered[20] ^= 1
-        with client.another_socket() as stranger:
-            unknown = plain[:8] + bytes(4) + plain[12:]
-            for data in (
-                wrong.protect(plain),
-                plain,
-                bytes(tampered),
-                genuine,
-                unknown,
-                bytes(1401),
-            ):
-                stranger.sendto(data, client.to)
-            server.wait_for(dropped % "refused", 4)
-            server.wait_for(dropped % "unknown", 2)
-            client.timestamp -= 160
-            client.send(client.sound(second))
-            assert client.encoded(1) == encoder.write(rounded(second))  # not to the stranger
-            stranger.settimeout(0.05)
-            with pytest.raises(TimeoutError):
-                stranger.recv(2000)
-
-
-def test_the_way_back_follows_the_newest_authentic_datagram(
-    start_server: Callable[..., Served],
-) -> None:
-    with start_server() as server, rtp_stream(server, mode="encode") as client:
-        client.send(client.sound(noise(0, 160)))
-        client.encoded(1)
-        old = client.sound(noise(1, 160))
-        with client.another_socket() as moved:
-            moved.sendto(client.sound(noise(2, 160)), client.to)
-            client.send(old)  # overtaken, from where the client was
-            assert [client.receive(moved).payload_type for _ in range(2)] == [SPEECH, SPEECH]
-
-
-def test_another_kind_of_datagram_is_not_used(
-    start_server: Callable[..., Served],
-) -> None:
-    with start_server() as server, rtp_stream(server, mode="encode") as client:
-        client.send(client.speech(bytes(4)))
-        client.send(client.packet(SOUND, bytes(3), 0))
-        server.wait_for('audiodec_datagrams_dropped_total{reason="invalid"}', 2)
-        client.send(client.sound(noise(0, 160)))
-        client.encoded(1)
-        client.control.send(bytes(320))
-        assert refusal(client.control) == (4400, "sound and packets of this stream travel by RTP")
-    with (
-        start_server() as server,
-        server.stream(mode="encode", transport="rtp", format="f32") as (_, error),
-    ):
-        assert "16-bit" in error["error"]
-
-
-# 100,000 take minutes: AUDIODEC_FUZZ=100000 pytest -m slow tests/test_serve_rtp.py
-MANY = int(os.environ.get("AUDIODEC_FUZZ", "20000"))
-
-
-def hostile(rng: np.random.Generator, client: RtpClient, good: bytes) -> bytes:
-    """A datagram of anybody, or (half of them) of a client with the key that sends nonsense."""
-    kind = rng.integers(8)
-    if kind == 0:
-        return rng.bytes(int(rng.integers(0, 1500)))
-    if kind == 1:
-        return b"\x80\x60" + rng.bytes(6) + good[8:12] + rng.bytes(int(rng.integers(0, 1400)))
-    if kind == 2:
-        return good[: int(rng.integers(len(good)))]
-    if kind == 3:
-        mutated = bytearray(good)
-        mutated[int(rng.integers(len(mutated)))] ^= 1 << int(rng.integers(8))
-        return bytes(mutated)
-    if rng.random() < 0.2:
-        client.timestamp = int(rng.integers(2**32))
-    client.sequence += int(rng.choice([0, 0, 1, 30]))
-    payload = rng.bytes(int(rng.integers(0, 700)))
-    if kind == 4:
-        payload = bytes([client.frames, int(rng.integers(3)), int(rng.integers(6))]) + payload[:60]
-    if kind == 5:
-        payload = to_bytes(Payload(rng.bytes(4 * client.frames), {}), client.frames, 8)
-    return client.packet(int(rng.choice([SOUND, SPEECH, NOISE, 5])), payload, client.size)
-
-
-@pytest.mark.parametrize("count", [1200, pytest.param(MANY, marks=pytest.mark.slow)])
-def test_hostile_datagrams_reach_no_other_stream(
-    start_server: Callable[..., Served], small: audiodec.Codec, count: int
-) -> None:
-    encoder = small.encoder()
-
-    def attack(mode: str, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        with rtp_stream(server, mode=mode, frames=1 + seed) as client:
-            client.socket.setblocking(False)
-            good = client.packet(SPEECH, bytes(50), client.size)
-            for n in range(count // 3):
-                client.send(hostile(rng, client, good))
-                if n % 20 == 0:
-                    time.sleep(0.005)  # so that the system drops few of them
-            assert client.end()["end"]
-
-    with start_server(rate=10**8, idle=600) as server, ThreadPoolExecutor(4) as pool:
-        attacks = [pool.submit(attack, ("decode", "encode")[n % 2], n) for n in range(3)]
-        pieces = 0
-        with rtp_stream(server, mode="encode") as victim:
-            victim.socket.settimeout(5)
-            while pieces < 10 or not all(each.done() for each in attacks):
-                piece = noise(pieces, 160)
-                victim.send(victim.sound(piece))
-                try:
-                    assert victim.encoded(1) == encoder.write(rounded(piece))
-                except TimeoutError:  # the flood filled the system's queue
-                    victim.timestamp -= 160
-                pieces += 1
-        for each in attacks:
-            each.result()
-        for mode in ("encode", "decode"):
-            server.wait_for(f'audiodec_streams{{mode="{mode}"}}', 0)
-        dropped = 'audiodec_datagrams_dropped_total{reason="%s"}'
-        seen = sum(server.count(dropped % reason) for reason in ("unknown", "refused", "invalid"))
-        assert seen > count / 4  # half of them should be; the system may have dropped some
-        assert server.page("/readyz") == "ready\n"
-
-
-# The WebSocket rules
-
-
 def test_closing_the_websocket_frees_the_place(start_server: Callable[..., Served]) -> None:
     with start_server(streams=1) as server:
         for mode in ("encode", "decode", "encode"):
@@ -546,3 +274,16 @@ def test_sigterm_lets_streams_end(small_folder: Path, small: audiodec.Codec) -> 
         assert "Traceback" not in errors
     finally:
         process.kill()
+
+
+def test_a_taken_udp_port_is_one_line(small_folder: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        result = subprocess.run(
+            [sys.executable, "-m", "audiodec", "serve", "--port", port, "--model", small_folder],
+            capture_output=True, text=True, timeout=WAIT,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"audiodec: error: no RTP at 127.0.0.1, UDP port {port}: ")
+    assert "Traceback" not in result.stderr

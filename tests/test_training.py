@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import audiodec
+from audiodec.codec.spectral import FeedForward
 from audiodec.config import to_data
 from audiodec.errors import ConfigError, ModelError
 from audiodec.export.onnx import export_model
@@ -157,6 +159,24 @@ def test_lost_frames_repeat_the_last_one_received() -> None:
     assert 0.05 < share.mean() < 0.15  # rates are uniform between 0 and 0.2
     begins = (lost[:, 0, 1:] & ~lost[:, 0, :-1]).sum()
     assert 4 < lost[:, 0].sum() / begins < 8  # mean length of a burst
+
+
+def test_shrinking_drops_what_the_rest_can_make_up_for() -> None:
+    """Every hidden unit is there twice, so half of them can go without a loss."""
+    shrink = runpy.run_path(str(Path(__file__).parents[1] / "recipes" / "shrink.py"))["shrink"]
+    torch.manual_seed(0)
+    layer, x = FeedForward(torch.nn.Linear(8, 16), torch.nn.Linear(16, 8)), torch.randn(2000, 8)
+    before = layer(x[None])
+    hidden = layer[1](layer[0](x))
+    doubled = FeedForward(torch.nn.Linear(8, 32), torch.nn.Linear(32, 8))
+    with torch.no_grad():
+        doubled[0].weight.copy_(layer[0].weight.repeat(2, 1))
+        doubled[0].bias.copy_(layer[0].bias.repeat(2))
+        doubled[2].weight.copy_(layer[2].weight.repeat(1, 2) / 2)
+        doubled[2].bias.copy_(layer[2].bias)
+    shrink(doubled, 16, iter([hidden.repeat(1, 2).detach()]))
+    assert doubled[0].out_features == 16
+    assert (doubled(x[None]) - before).abs().max() < 0.01 * before.std()
 
 
 def test_schedule() -> None:

@@ -75,18 +75,18 @@ async def serve(
             )
         except OSError as error:
             raise ConfigError(f"cannot serve at {host}, port {port}: {error.strerror}") from None
-        # An engine's failure ends the server.
-        async with server, datagrams, asyncio.TaskGroup() as group:
+        async with server, datagrams:
             datagrams.bind(((s.family, s.getsockname()[0]) for s in server.sockets), port)
-            running = [group.create_task(engine.run()) for engine in engines.values()]
-            address, number = server.sockets[0].getsockname()[:2]
-            started(f"ws://{f'[{address}]' if ':' in address else address}:{number}{PATH}")
-            await stop.wait()
-            await front.drain()
-            server.close()
-            await server.wait_closed()
-            for task in running:
-                task.cancel()
+            async with asyncio.TaskGroup() as group:  # an engine's failure ends the server
+                running = [group.create_task(engine.run()) for engine in engines.values()]
+                address, number = server.sockets[0].getsockname()[:2]
+                started(f"ws://{f'[{address}]' if ':' in address else address}:{number}{PATH}")
+                await stop.wait()
+                await front.drain()
+                server.close()
+                await server.wait_closed()
+                for task in running:
+                    task.cancel()
 
 
 def _pages(
