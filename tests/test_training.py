@@ -25,6 +25,7 @@ from audiodec.export.onnx import export_model
 from audiodec.training import checkpoint
 from audiodec.training.data import Crops, find_clips
 from audiodec.training.losses import MEL_BANDS, SpectralLoss
+from audiodec.training.optimizer import make_optimizer
 from audiodec.training.phase import learning_rate
 from audiodec.training.recipe import Data, Optimizer, Source, load_recipe
 from audiodec.training.stage import lose_frames
@@ -66,11 +67,16 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     )
 
 
+WIDE = ["codec.encoder.width=256", "codec.decoder.width=256"]  # matrices that Muon takes
+
+
 @pytest.mark.parametrize("half", [3, 12])  # before and after the codebooks start
+@pytest.mark.parametrize("muon", [False, True])
 def test_resuming_equals_never_stopping_to_the_bit(
-    recipe_file: Path, tmp_path: Path, half: int
+    recipe_file: Path, tmp_path: Path, half: int, muon: bool
 ) -> None:
-    recipe = load_recipe(recipe_file)
+    changes = [*WIDE, "stages.0.optimizer={muon: true}"] if muon else []
+    recipe = load_recipe(recipe_file, changes)
     Trainer.start(recipe, tmp_path / "straight").fit()
     Trainer.start(recipe, tmp_path / "halved").fit(until=half)
     Trainer.resume(tmp_path / "halved").fit()
@@ -78,6 +84,18 @@ def test_resuming_equals_never_stopping_to_the_bit(
     assert a.keys() == b.keys()
     for name, value in a.items():
         assert torch.equal(value, b[name]), name
+
+
+def test_muon_moves_all_directions_of_a_large_matrix_alike() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(256, 256)
+    before = layer.weight.detach().clone()
+    weak = torch.diag(torch.logspace(0, -1, 256))  # a gradient ten times weaker in some directions
+    optimizer = make_optimizer([("layer", layer)], Optimizer(muon=True, weight_decay=0))
+    (layer.weight * weak).sum().backward()
+    optimizer.step()
+    moved = torch.linalg.svdvals(before - layer.weight.detach())
+    assert moved.min() > 0.5 * moved.max()
 
 
 def test_a_kill_loses_only_what_came_after_the_checkpoint(

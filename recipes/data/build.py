@@ -3,7 +3,7 @@
     python recipes/data/build.py [--corpus ../shared/corpus] [--out data/train]
 
 Sources and licences: src/audiodec/models/speech-48k/MODEL_CARD.md. The corpus folder holds the
-sources that have no package; two more come from Debian (`apt-get download`, nothing is
+sources that have no package; six more come from Debian (`apt-get download`, nothing is
 installed). A source that is already there is skipped, one that cannot be had is named at the end,
 with exit code 1. Needs the `bench` extra (PyAV decodes G.722). About 2 GB.
 """
@@ -28,8 +28,12 @@ CORPUS = (
 )  # fmt: skip
 DEBIAN = {  # source: package, files inside it
     "festvox_ru": ("festvox-ru", "usr/share/festival/voices/russian/*/wav/*.wav"),
-    "asterisk_ru": ("asterisk-core-sounds-ru-g722", "usr/share/asterisk/sounds/*/*.g722"),
-}
+} | {
+    f"asterisk_{language}": (
+        f"asterisk-core-sounds-{language}-g722", "usr/share/asterisk/sounds/**/*.g722"
+    )
+    for language in ("ru", "en", "es", "fr", "it")
+}  # fmt: skip
 PACK = 20  # seconds: clips of one speaker are joined, so that short words fill whole crops
 
 

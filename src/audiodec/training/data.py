@@ -19,6 +19,7 @@ from audiodec.errors import AudioError, ConfigError
 from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.prepare.manifest import read_manifest
 from audiodec.prepare.mixing import Mixer
+from audiodec.training.perturbation import draw
 from audiodec.training.recipe import Data, Source
 
 TRUSTED = 0.93  # share of a source's bandwidth that filters before its edge leave intact
@@ -174,6 +175,10 @@ class Crops(Dataset[Batch]):
             loud = np.sqrt(np.mean(target**2)) >= QUIETEST
             if loud and np.mean(np.abs(target) >= 0.999) <= CLIPPED_SHARE:
                 bandwidth = self._bandwidth(source, clip, speed)
+                perturb = draw(self.data.perturbation, self.rate, bandwidth, random)
+                same = heard is target
+                target = perturb(target)
+                heard = target if same else perturb(heard)
                 if random.random() < self.data.lowpass_probability:
                     cutoff = float(np.exp(random.uniform(*np.log(self.data.lowpass))))
                     cutoff = min(cutoff, bandwidth)

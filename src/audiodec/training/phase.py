@@ -16,6 +16,7 @@ from audiodec.quantization.learning import CodebookLearner
 from audiodec.training.adversary import AdversarialLoss
 from audiodec.training.data import Batch, Crops
 from audiodec.training.discriminators import Discriminators
+from audiodec.training.optimizer import make_optimizer
 from audiodec.training.parallel import global_batch, mean_over_processes, world
 from audiodec.training.recipe import Optimizer, Recipe, Stage
 from audiodec.training.stage import TrainingStage
@@ -57,18 +58,16 @@ class Phase:
         module = TrainingStage(codec, learner, recipe, stage, started)
         self.scales = {"encoder": stage.optimizer.encoder_scale, "decoder": 1.0}
         parts = [name for name in ("encoder", "decoder") if name in stage.trainable]
-        groups = [
-            {"params": list(getattr(codec, name).parameters()), "name": name} for name in parts
-        ]
-        self.module, self.optimizer = fabric.setup(module, _adam(groups, stage.optimizer))
+        optimizer = make_optimizer([(p, getattr(codec, p)) for p in parts], stage.optimizer)
+        self.module, self.optimizer = fabric.setup(module, optimizer)
         self.module.train()
         self.clipper = Clipper(fabric, stage.optimizer)
         self.adversary = None
         if stage.adversary is not None:
             a = stage.adversary
             loss = AdversarialLoss(Discriminators(a.kinds, a.width))
-            adam = _adam([{"params": list(loss.parameters()), "name": "adversary"}], a.optimizer)
-            self.adversary, self.adversary_optimizer = fabric.setup(loss, adam)
+            optimizer = make_optimizer([("adversary", loss)], a.optimizer)
+            self.adversary, self.adversary_optimizer = fabric.setup(loss, optimizer)
             self.adversary_clipper = Clipper(fabric, a.optimizer)
 
     @property
@@ -195,12 +194,6 @@ def learning_rate(step: int, steps: int, o: Optimizer) -> float:
     fall = min(1.0, (1 - step / steps) / (1 - o.decay_from)) if o.decay_from < 1 else 1.0
     halvings = step // o.halve_every if o.halve_every else 0
     return o.learning_rate * rise * fall * 0.5**halvings
-
-
-def _adam(groups: list[dict[str, Any]], o: Optimizer) -> torch.optim.AdamW:
-    return torch.optim.AdamW(
-        groups, lr=o.learning_rate, betas=o.betas, weight_decay=o.weight_decay, fused=True
-    )
 
 
 def _crops(recipe: Recipe, stage: Stage) -> Crops:

@@ -33,6 +33,22 @@ class Source:
 
 
 @config
+class Perturbation:
+    """What makes many voices, microphones and rooms of few; each happens to a share of the crops,
+    to input and target alike (`training/perturbation.py`)."""
+
+    formants: tuple[PositiveFloat, PositiveFloat] = (0.85, 1.18)  # factor; the pitch stays
+    formants_probability: Fraction = 0.0
+    equalizer: Annotated[float, Field(ge=0)] = 5.0  # dB, standard deviation at each knot
+    equalizer_probability: Fraction = 0.0
+    reverberation: tuple[PositiveFloat, PositiveFloat] = (0.1, 0.6)  # seconds to decay by 60 dB
+    direct: tuple[float, float] = (3, 20)  # dB of the direct sound over the reverberation
+    room_probability: Fraction = 0.0
+    snr: tuple[float, float] = (15, 45)  # dB over stationary noise
+    noise_probability: Fraction = 0.0
+
+
+@config
 class Data:
     """What a training batch is made of."""
 
@@ -46,6 +62,7 @@ class Data:
     # cutoff in Hz, and are believed up to the top.
     lowpass: tuple[PositiveFloat, PositiveFloat] = (3400, 20000)
     lowpass_probability: Fraction = 0.15
+    perturbation: Perturbation = Perturbation()
     # Denoising: noise and rooms at the input, the clean crop as the target. (A manifest of
     # noisy-clean pairs needs neither.)
     noise: tuple[str, ...] = ()  # folders of noise, mixed into every crop
@@ -58,6 +75,8 @@ class Data:
 @config
 class Optimizer:
     """AdamW; without weight decay it is Adam. Warm-up, then constant, falling or halving."""
+
+    muon: bool = False  # large matrices by Muon (`training/optimizer.py`), the rest by AdamW
 
     learning_rate: PositiveFloat = 1.5e-3
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)

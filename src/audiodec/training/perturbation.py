@@ -1,0 +1,133 @@
+"""Few voices, microphones and rooms made many: what a crop of speech may go through.
+
+All of it happens to the codec's input and to its target alike; it is still speech to be coded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiodec.training.recipe import Perturbation
+
+Samples = NDArray[np.float32]
+
+WINDOW, HOP = 1024, 256  # of the formant warp
+ENVELOPE = 1.2e-3  # seconds of cepstrum that count as vocal tract; pitch lies above
+STRONGEST = 2.5  # nepers (22 dB) that the warp raises or lowers any frequency by
+KNEE = 0.8  # of the band, above which the warp bends back to the band's edge
+KNOTS = 9  # of the equaliser, from LOWEST to the Nyquist frequency, evenly in octaves
+LOWEST = 60.0  # Hz
+
+
+def draw(
+    p: Perturbation, rate: int, bandwidth: float, random: np.random.Generator
+) -> Callable[[Samples], Samples]:
+    """What one crop goes through: a function of [..., samples].
+
+    Args:
+        rate: Hz.
+        bandwidth: Hz up to which the crop holds anything; formants stay below.
+    """
+    steps: list[Callable[[Samples], Samples]] = []
+    if random.random() < p.formants_probability:
+        factor = float(np.exp(random.uniform(*np.log(p.formants))))
+        steps.append(lambda x: warp_formants(x, factor, rate, bandwidth))
+    if random.random() < p.room_probability:
+        response = room(float(random.uniform(*p.reverberation)), rate, random)
+        response *= 10 ** (-random.uniform(*p.direct) / 20)
+        steps.append(lambda x: x + convolve(x, response))
+    if random.random() < p.equalizer_probability:
+        gains = random.normal(0, p.equalizer, KNOTS)
+        steps.append(lambda x: equalize(x, gains, rate))
+    if random.random() < p.noise_probability:
+        tilt, snr = float(random.uniform(0, 1)), float(random.uniform(*p.snr))
+        seed = int(random.integers(2**32))
+        steps.append(lambda x: x + coloured_noise(x, tilt, snr, np.random.default_rng(seed)))
+
+    def perturb(x: Samples) -> Samples:
+        level = np.sqrt(np.mean(x**2))
+        y = x
+        for step in steps:
+            y = step(y)
+        if y is x:
+            return x
+        return np.asarray(y * (level / max(float(np.sqrt(np.mean(y**2))), 1e-9)), np.float32)
+
+    return perturb
+
+
+def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) -> Samples:
+    """Scale the frequencies of the spectral envelope and leave the pitch.
+
+    The envelope is each frame's log spectrum without its fine structure (cepstral smoothing), the
+    map of frequencies piecewise linear and fixed at the edge of the band, as in vocal tract length
+    normalisation (Lee and Rose, 1998).
+
+    Args:
+        samples: [..., samples].
+        factor: above 1 shortens the vocal tract.
+    """
+    length = samples.shape[-1]
+    padding = [(0, 0)] * (samples.ndim - 1) + [(WINDOW, WINDOW + -length % HOP)]
+    padded = np.pad(samples, padding)
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # its square adds up to 1.5
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=-1)[..., ::HOP, :]
+    spectrum = np.fft.rfft(frames * window)
+    cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-5))
+    kept = round(ENVELOPE * rate)
+    cepstrum[..., kept : WINDOW - kept + 1] = 0
+    envelope = np.fft.rfft(cepstrum).real
+    frequency = np.fft.rfftfreq(WINDOW, 1 / rate)
+    knee = KNEE * bandwidth * min(1.0, factor)
+    source = np.interp(frequency, [0, knee, bandwidth], [0, knee / factor, bandwidth])
+    source = np.where(frequency > bandwidth, frequency, source) / frequency[1]  # in bins
+    low = np.minimum(source.astype(int), len(frequency) - 2)
+    part = source - low
+    warped = envelope[..., low] * (1 - part) + envelope[..., low + 1] * part
+    gain = np.exp(np.clip(warped - envelope, -STRONGEST, STRONGEST))
+    pieces = np.fft.irfft(spectrum * gain) * window / 1.5
+    out = np.zeros_like(padded)
+    for i in range(pieces.shape[-2]):
+        out[..., i * HOP : i * HOP + WINDOW] += pieces[..., i, :]
+    return out[..., WINDOW : WINDOW + length]
+
+
+def equalize(samples: Samples, gains: NDArray[np.float64], rate: int) -> Samples:
+    """A zero-phase filter with these gains in dB at knots evenly apart in octaves."""
+    length = samples.shape[-1]
+    frequency = np.maximum(np.fft.rfftfreq(length, 1 / rate), LOWEST)
+    knots = np.linspace(np.log(LOWEST), np.log(rate / 2), len(gains))
+    curve = 10 ** (np.interp(np.log(frequency), knots, gains) / 20)
+    return np.fft.irfft(np.fft.rfft(samples) * curve, length).astype(np.float32)
+
+
+def room(seconds: float, rate: int, random: np.random.Generator) -> Samples:
+    """The reverberant part of a room's response, with the energy of the direct sound.
+
+    Noise that decays by 60 dB in so many seconds (Polack's model of late reverberation).
+    """
+    time = np.arange(1, round(seconds * rate)) / rate
+    response = random.normal(size=len(time)) * 10 ** (-3 * time / seconds)
+    return np.asarray(response / np.sqrt(np.sum(response**2)), np.float32)
+
+
+def convolve(samples: Samples, response: Samples) -> Samples:
+    """Filtered samples, as many as there were."""
+    size = samples.shape[-1] + len(response)
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    return np.fft.irfft(spectrum, size)[..., : samples.shape[-1]].astype(np.float32)
+
+
+def coloured_noise(
+    samples: Samples, tilt: float, snr: float, random: np.random.Generator
+) -> Samples:
+    """Stationary noise, so many dB below the samples' level; amplitude falls by f^-tilt."""
+    length = samples.shape[-1]
+    spectrum = np.fft.rfft(random.normal(size=samples.shape))
+    spectrum *= np.maximum(np.arange(spectrum.shape[-1]), 1 + length // 1000) ** -tilt
+    noise = np.fft.irfft(spectrum, length)
+    level = np.sqrt(np.mean(samples**2) / np.mean(noise**2)) * 10 ** (-snr / 20)
+    return np.asarray(noise * level, np.float32)
