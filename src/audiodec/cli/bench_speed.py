@@ -75,9 +75,9 @@ def _print_speeds(rows: Sequence[Speed], costs: Sequence[Cost]) -> None:
 
     time = _table(
         "time on one thread, codecs in turn, median / 95th percentile of the rounds",
-        "RTF = processing time / length of the clip. packet: encode / decode of one packet of a\n"
-        "live stream, 99th percentile",
-        ("latency ms", "encode RTF", "decode RTF", "packet ms"),
+        "RTF = processing time / length of the clip. p99: encode / decode of one packet of a live\n"
+        "stream, 99th percentile",
+        ("latency ms", "encode RTF", "decode RTF", "packet ms", "p99 ms"),
     )
     size = _table(
         "size",
@@ -85,11 +85,12 @@ def _print_speeds(rows: Sequence[Speed], costs: Sequence[Cost]) -> None:
         ("memory MB", "model MB", "parameters M", "encode GMAC/s", "decode GMAC/s"),
     )
     for row, cost in zip(rows, costs, strict=True):
-        packet = "-"
+        p99 = "-"
         if row.encode_ms is not None and row.decode_ms is not None:
-            packet = f"{row.encode_ms:.2f} / {row.decode_ms:.2f}"
+            p99 = f"{row.encode_ms:.2f} / {row.decode_ms:.2f}"
+        latency, packet = (_number(ms, 1, ".1f") for ms in (row.latency_ms, row.packet_ms))
         spreads = (f"{s.median:.4f} / {s.p95:.4f}" for s in (row.encode_rtf, row.decode_rtf))
-        time.add_row(row.codec, _number(row.latency_ms, 1, ".1f"), *spreads, packet)
+        time.add_row(row.codec, latency, *spreads, packet, p99)
         size.add_row(
             row.codec,
             _number(row.memory_mb, 1, ".0f"),
