@@ -16,6 +16,7 @@ import pytest
 
 import audiodec
 from audiodec.evaluation.codecs import (
+    Live,
     MissingCodecError,
     Opus,
     OpusSpec,
@@ -25,6 +26,7 @@ from audiodec.evaluation.codecs import (
     code,
     find_specs,
 )
+from audiodec.evaluation.codecs.base import resampled
 from audiodec.evaluation.metrics import align, estoi
 from tests.codec_tools import peers
 
@@ -127,6 +129,26 @@ def test_opus_over_losses_recovers_with_fec(speech: np.ndarray) -> None:
 def test_short_clips_keep_their_length(name: str, length: int, speech: np.ndarray) -> None:
     peer = peers(name)[0]
     assert code(peer, speech[:length]).audio.shape == (length,)
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, "codec2", "ours"])
+def test_live_streams_do_not_disturb_each_other(name: str, speech: np.ndarray) -> None:
+    """Packets of two streams coded in turn are those of each alone."""
+    peer = peers(name)[0]
+    assert isinstance(peer, Live)
+    frames = resampled(speech, 48000, peer.sample_rate)[: 20 * peer.frame].reshape(2, 10, -1)
+    alone = [peer.encode(stream.ravel())[:10] for stream in frames]
+    expected = [peer.decode(packets)[: 9 * peer.frame - peer.delay] for packets in alone]
+    with peer.encoder() as one, peer.encoder() as other:
+        packets = [(one(a), other(b)) for a, b in zip(*frames, strict=True)]
+    assert [list(stream) for stream in zip(*packets, strict=True)] == alone
+    with peer.decoder() as one, peer.decoder() as other:
+        decoded = [(one(a), other(b)) for a, b in packets]
+    for stream, audio in zip(zip(*decoded, strict=True), expected, strict=True):
+        assert {len(piece) for piece in stream} == {peer.frame}
+        if name == "codec2":  # random phases, drawn from one source by all streams of a process
+            continue
+        np.testing.assert_array_equal(np.concatenate(stream)[peer.delay :][: len(audio)], audio)
 
 
 def test_rates_asked_for_are_the_nearest_on_offer() -> None:

@@ -37,6 +37,8 @@ def make_scores() -> list[Score]:
     random, scores = np.random.default_rng(0), []
     for clip in range(6):
         labels = {"speaker": f"s{clip // 2}", "language": "da" if clip < 4 else "en"}
+        if clip < 4:  # of the last speaker it is not stated
+            labels["gender"] = "female" if clip < 2 else "male"
         for family, kbps, latency, estoi in settings:
             value = min(1.0, estoi + random.normal(0, 0.01))
             values = {"ESTOI": value, "mel distance": 1 - value if family != "offline" else None}
@@ -84,6 +86,8 @@ def test_the_page_needs_nothing_else_and_holds_every_score(
     assert not re.search(r"https?://|@import|url\(", html)
     for words in ("9.8.7", "3 speakers", "2 languages", "whole signal", "By language", "12.00"):
         assert words in links.text
+    assert "By gender" in links.text
+    assert "2 genders" not in links.text  # there may be more among those not stated
     assert links.tags.count("audio") == 0  # played by the Web Audio API
     assert len(re.findall(r'data-audio="data:audio/flac', html)) == 3  # none of what is not kept
     assert len(page(make_scores(), ABOUT, [])) < 150_000  # small enough to check in

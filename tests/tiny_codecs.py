@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from audiodec.evaluation.codecs import Live
 from audiodec.runtime.base import Samples
 
 
@@ -37,6 +40,36 @@ class Counted:
     def decode(self, packets: list[bytes]) -> Samples:
         codes = np.frombuffer(b"".join(packets), np.int8)
         return (codes / 2 ** (self.bits - 1)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FramesSpec:
+    """A codec of single frames."""
+
+    def create(self) -> Frames:
+        return Frames()
+
+
+class Frames(Live):
+    """Floats that come 5 ms late."""
+
+    name = family = "frames"
+    sample_rate, frame, delay, kbps, latency_ms, streaming = 8000, 160, 40, 256.0, 25.0, True
+
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
+        held = np.zeros(self.delay, np.float32)
+
+        def encode(frame: Samples) -> bytes:
+            nonlocal held
+            late, held = np.concatenate([held, frame[: -self.delay]]), frame[-self.delay :]
+            return late.tobytes()
+
+        yield encode
+
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
+        yield lambda packet: np.frombuffer(packet, np.float32)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 
 Clips come from two Debian packages (`apt-get download`, nothing is installed; GPL audio, for
 evaluation only) and from the eval folder. Several files of one speaker are joined. One folder a
-speaker. Those that cannot be had are named at the end, with exit code 1.
+speaker. Those that cannot be had are named at the end, with exit code 1. validation.csv is also the
+table for `bench quality --labels`; its gender is what the source states, and empty otherwise.
 """
 
 from __future__ import annotations

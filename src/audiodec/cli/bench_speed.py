@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,8 @@ from audiodec.cli.common import Effort, Json, Model, console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from audiodec.evaluation.codecs import Spec
+    from audiodec.evaluation.codecs import Cost, Peer, Spec
     from audiodec.evaluation.speed import Speed
-
-MODEL = ("model_mb", "parameters", "encode_macs", "decode_macs")  # of our models
 
 
 def speed(
@@ -45,41 +43,41 @@ def speed(
     race = Race(specs, read_clip(clip or bundled), rounds)
     steps = track(race.run(), "timing", race.steps, console=console)
     rows = [row for row in steps if row is not None]
-    costs = [_model_cost(spec) for spec in specs]
+    costs = [_cost(*both) for both in zip(specs, race.peers, strict=True)]
     if as_json:
-        both = zip(rows, costs, strict=True)
-        typer.echo(json.dumps([dataclasses.asdict(row) | cost for row, cost in both]))
+        pairs = zip(rows, costs, strict=True)
+        typer.echo(json.dumps([dataclasses.asdict(r) | dataclasses.asdict(c) for r, c in pairs]))
         return
     _print_speeds(rows, costs)
 
 
-def _model_cost(spec: Spec) -> dict[str, Any]:
-    """Size and operations of one of our models; operations need torch to be counted."""
-    from audiodec.evaluation.codecs import OursSpec
+def _cost(spec: Spec, peer: Peer) -> Cost:
+    """Size and operations of a network; those of our models need torch to be counted."""
+    from audiodec.evaluation.codecs import Cost, HasCost, OursSpec
     from audiodec.evaluation.speed import model_size
     from audiodec.pretrained import find_model
 
-    cost: dict[str, Any] = dict.fromkeys(MODEL)
-    if isinstance(spec, OursSpec):
-        folder = find_model(spec.model)
-        cost["model_mb"], cost["parameters"] = model_size(folder)
-        try:
-            from audiodec.export.cost import count_macs
-            from audiodec.runtime.torch import load_codec
-        except ImportError:
-            return cost
-        cost["encode_macs"], cost["decode_macs"] = count_macs(load_codec(folder))
-    return cost
+    if not isinstance(spec, OursSpec):
+        return peer.cost() if isinstance(peer, HasCost) else Cost()
+    folder = find_model(spec.model)
+    cost = Cost(*model_size(folder))
+    try:
+        from audiodec.export.cost import count_macs
+        from audiodec.runtime.torch import load_codec
+    except ImportError:
+        return cost
+    encode, decode = count_macs(load_codec(folder))
+    return dataclasses.replace(cost, encode_macs=encode, decode_macs=decode)
 
 
-def _print_speeds(rows: Sequence[Speed], costs: Sequence[dict[str, Any]]) -> None:
+def _print_speeds(rows: Sequence[Speed], costs: Sequence[Cost]) -> None:
     from rich.console import Console
 
     time = _table(
         "time on one thread, codecs in turn, median / 95th percentile of the rounds",
-        "RTF = processing time / length of the clip. packet: encode / decode of one packet of a\n"
-        "live stream, 99th percentile",
-        ("latency ms", "encode RTF", "decode RTF", "packet ms"),
+        "RTF = processing time / length of the clip. p99: encode / decode of one packet of a live\n"
+        "stream, 99th percentile",
+        ("latency ms", "encode RTF", "decode RTF", "packet ms", "p99 ms"),
     )
     size = _table(
         "size",
@@ -87,18 +85,19 @@ def _print_speeds(rows: Sequence[Speed], costs: Sequence[dict[str, Any]]) -> Non
         ("memory MB", "model MB", "parameters M", "encode GMAC/s", "decode GMAC/s"),
     )
     for row, cost in zip(rows, costs, strict=True):
-        packet = "-"
+        p99 = "-"
         if row.encode_ms is not None and row.decode_ms is not None:
-            packet = f"{row.encode_ms:.2f} / {row.decode_ms:.2f}"
+            p99 = f"{row.encode_ms:.2f} / {row.decode_ms:.2f}"
+        latency, packet = (_number(ms, 1, ".1f") for ms in (row.latency_ms, row.packet_ms))
         spreads = (f"{s.median:.4f} / {s.p95:.4f}" for s in (row.encode_rtf, row.decode_rtf))
-        time.add_row(row.codec, _number(row.latency_ms, 1, ".1f"), *spreads, packet)
+        time.add_row(row.codec, latency, *spreads, packet, p99)
         size.add_row(
             row.codec,
             _number(row.memory_mb, 1, ".0f"),
-            _number(cost["model_mb"], 1, ".1f"),
-            _number(cost["parameters"], 1e6, ".2f"),
-            _number(cost["encode_macs"], 1e9, ".2f"),
-            _number(cost["decode_macs"], 1e9, ".2f"),
+            _number(cost.model_mb, 1, ".1f"),
+            _number(cost.parameters, 1e6, ".2f"),
+            _number(cost.encode_macs, 1e9, ".2f"),
+            _number(cost.decode_macs, 1e9, ".2f"),
         )
     console = Console()
     console.print(time)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from audiodec.errors import ModelError
-from audiodec.evaluation.codecs import RATE, Ours, Peer, Spec, code
+from audiodec.evaluation.codecs import RATE, Live, Peer, Spec, code
 from audiodec.evaluation.codecs.base import resampled
 from audiodec.pretrained import WEIGHTS
 from audiodec.runtime.base import Samples
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -38,10 +41,10 @@ class Speed:
     Attributes:
         kbps: nominal.
         latency_ms: algorithmic; None where it needs the whole signal.
-        encode_rtf, decode_rtf: processing time / duration of the clip. Its packets are decoded one
-            by one, as in a call; encoders get it as a whole.
+        encode_rtf, decode_rtf: processing time / duration of the clip, which a codec gets as a
+            whole and may code in whatever pieces are quickest.
         encode_ms, decode_ms: 99th percentile of the time for one packet of a live stream, its
-            length in `packet_ms`; of our models only: the others' bindings take whole clips.
+            length in `packet_ms`; None where the codec or its binding takes whole clips only.
         memory_mb: peak of a process that imports, loads, encodes and decodes; Linux only.
     """
 
@@ -107,7 +110,7 @@ class Race:
             peer.latency_ms if np.isfinite(peer.latency_ms) else None,
             _spread([r.encode / seconds for r in rounds]),
             _spread([r.decode / seconds for r in rounds]),
-            peer.latency_ms if isinstance(peer, Ours) else None,
+            1000 * peer.frame / peer.sample_rate if isinstance(peer, Live) else None,
             _p99_ms([t for r in rounds for t in r.encode_packets]),
             _p99_ms([t for r in rounds for t in r.decode_packets]),
             memory,
@@ -158,25 +161,30 @@ def _take_turn(number: int) -> _Round:
     encoded = time.perf_counter()
     peer.decode(packets)
     decoded = time.perf_counter()
-    packet_times = _stream(peer, given) if isinstance(peer, Ours) else ([], [])
+    packet_times = _stream(peer, given) if isinstance(peer, Live) else ([], [])
     return _Round(encoded - begin, decoded - encoded, *packet_times)
 
 
-def _stream(ours: Ours, samples: Samples) -> tuple[list[float], list[float]]:
+def _stream(codec: Live, samples: Samples) -> tuple[list[float], list[float]]:
     """Seconds for each packet of a live stream, encoder and decoder apart."""
-    encoder = ours.codec.encoder(ours.kbps, ours.effort, ours.frames)
-    decoder = ours.codec.decoder(ours.frames)
-    size, packets = ours.frames * ours.codec.hop, []
-    encode, decode = [], []
-    for start in range(0, len(samples) - size + 1, size):
-        begin = time.perf_counter()
-        packets += encoder.write(samples[start : start + size])
-        encode.append(time.perf_counter() - begin)
-    for packet in packets:
-        begin = time.perf_counter()
-        decoder.decode(packet)
-        decode.append(time.perf_counter() - begin)
+    whole = len(samples) // codec.frame * codec.frame
+    with codec.encoder() as encoder:
+        packets, encode = _timed(encoder, samples[:whole].reshape(-1, codec.frame))
+    with codec.decoder() as decoder:
+        _, decode = _timed(decoder, packets)
     return encode, decode
+
+
+def _timed(
+    step: Callable[[Given], Made], values: Iterable[Given]
+) -> tuple[list[Made], list[float]]:
+    """What a step makes of each value, and the seconds it takes for each."""
+    made, seconds = [], []
+    for value in values:
+        begin = time.perf_counter()
+        made.append(step(value))
+        seconds.append(time.perf_counter() - begin)
+    return made, seconds
 
 
 def _peak_memory() -> float | None:

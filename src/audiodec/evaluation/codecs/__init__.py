@@ -9,13 +9,18 @@ from audiodec.evaluation.codecs.base import (
     Spec,
     code,
 )
+from audiodec.evaluation.codecs.cost import Cost, HasCost
+from audiodec.evaluation.codecs.live import Live
 from audiodec.evaluation.codecs.opus import Opus, OpusSpec
 from audiodec.evaluation.codecs.ours import Ours, OursSpec
 from audiodec.evaluation.codecs.registry import available, find_specs
 
 __all__ = [
     "RATE",
+    "Cost",
     "Family",
+    "HasCost",
+    "Live",
     "MissingCodecError",
     "Opus",
     "OpusSpec",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from audiodec.errors import AudioDecError
 from audiodec.evaluation.codecs.base import Family
+from audiodec.evaluation.codecs.live import Live
 from audiodec.evaluation.codecs.native import (
-    frames_of,
     load_library,
     missing_library,
     pointer,
@@ -26,7 +28,7 @@ DELAY = 95  # samples from end to end, measured
 MAX_BYTES = 61  # of a frame of the highest mode, with its header
 
 
-class AmrWb:
+class AmrWb(Live):
     """AMR-WB at one mode, no discontinuous transmission.
 
     A packet is a frame of the storage format (RFC 4867): one byte of header, then the bits.
@@ -41,6 +43,7 @@ class AmrWb:
     family = "AMR-WB"
     sample_rate = 16000
     latency_ms = 1000 * (FRAME + LOOKAHEAD) / sample_rate
+    frame, delay = FRAME, DELAY
     streaming = True
 
     def __init__(self, kbps: float) -> None:
@@ -51,28 +54,36 @@ class AmrWb:
         )
         self._encoder.E_IF_init.restype = self._decoder.D_IF_init.restype = ctypes.c_void_p
 
-    def encode(self, samples: Samples) -> list[bytes]:
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
         state = ctypes.c_void_p(self._encoder.E_IF_init())
-        buffer, packets = ctypes.create_string_buffer(MAX_BYTES), []
+        buffer = ctypes.create_string_buffer(MAX_BYTES)
+
+        def encode(frame: Samples) -> bytes:
+            given = to_int16(frame)
+            used = self._encoder.E_IF_encode(state, self.mode, pointer(given), buffer, 0)
+            if used <= 0:
+                raise AudioDecError(f"AMR-WB failed to encode: {used}")
+            return buffer.raw[:used]
+
         try:
-            for frame in frames_of(to_int16(samples), FRAME, DELAY):
-                used = self._encoder.E_IF_encode(state, self.mode, pointer(frame), buffer, 0)
-                if used <= 0:
-                    raise AudioDecError(f"AMR-WB failed to encode: {used}")
-                packets.append(buffer.raw[:used])
+            yield encode
         finally:
             self._encoder.E_IF_exit(state)
-        return packets
 
-    def decode(self, packets: list[bytes]) -> Samples:
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
         state = ctypes.c_void_p(self._decoder.D_IF_init())
-        out = np.zeros((len(packets), FRAME), np.int16)
+
+        def decode(packet: bytes) -> Samples:
+            out = np.zeros(FRAME, np.int16)
+            self._decoder.D_IF_decode(state, packet, pointer(out), 0)
+            return to_float(out)
+
         try:
-            for packet, frame in zip(packets, out, strict=True):
-                self._decoder.D_IF_decode(state, packet, pointer(frame), 0)
+            yield decode
         finally:
             self._decoder.D_IF_exit(state)
-        return to_float(out.ravel())[DELAY:]
 
 
 def missing() -> str | None:

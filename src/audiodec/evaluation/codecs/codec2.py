@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from audiodec.evaluation.codecs.base import Family
+from audiodec.evaluation.codecs.live import Live
 from audiodec.evaluation.codecs.native import (
-    frames_of,
     load_library,
     missing_library,
     pointer,
@@ -25,7 +27,7 @@ MODES = {
 LIBRARIES = {"codec2": "libcodec2-1.0"}
 
 
-class Codec2:
+class Codec2(Live):
     """Codec 2 at one mode. Packets are whole bytes: modes of odd bits cost a few more.
 
     It models pitch and spectrum, not the waveform: no phase survives, so SNR means nothing.
@@ -45,30 +47,42 @@ class Codec2:
         self.kbps, self.name = kbps, f"{self.family} {kbps:g}"
         self._codec2 = load_library(self.family, "codec2", LIBRARIES["codec2"])
         self._codec2.codec2_create.restype = ctypes.c_void_p
-        self._mode, self._delay = MODES[kbps]
-        state = self._create()
-        self._frame = self._codec2.codec2_samples_per_frame(state)
-        self._bytes = self._codec2.codec2_bytes_per_frame(state)
-        self._codec2.codec2_destroy(state)
-        self.latency_ms = 1000 * (self._frame + self._delay) / self.sample_rate
+        self._mode, self.delay = MODES[kbps]
+        with self._coder() as state:
+            self.frame = self._codec2.codec2_samples_per_frame(state)
+            self._bytes = self._codec2.codec2_bytes_per_frame(state)
+        self.latency_ms = 1000 * (self.frame + self.delay) / self.sample_rate
 
-    def encode(self, samples: Samples) -> list[bytes]:
-        state, buffer, packets = self._create(), ctypes.create_string_buffer(self._bytes), []
-        for frame in frames_of(to_int16(samples), self._frame, self._delay):
-            self._codec2.codec2_encode(state, buffer, pointer(frame))
-            packets.append(buffer.raw)
-        self._codec2.codec2_destroy(state)
-        return packets
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
+        with self._coder() as state:
+            buffer = ctypes.create_string_buffer(self._bytes)
 
-    def decode(self, packets: list[bytes]) -> Samples:
-        state, out = self._create(), np.zeros((len(packets), self._frame), np.int16)
-        for packet, frame in zip(packets, out, strict=True):
-            self._codec2.codec2_decode(state, pointer(frame), packet)
-        self._codec2.codec2_destroy(state)
-        return to_float(out.ravel())[self._delay :]
+            def encode(frame: Samples) -> bytes:
+                given = to_int16(frame)
+                self._codec2.codec2_encode(state, buffer, pointer(given))
+                return buffer.raw
 
-    def _create(self) -> ctypes.c_void_p:
-        return ctypes.c_void_p(self._codec2.codec2_create(self._mode))
+            yield encode
+
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
+        with self._coder() as state:
+
+            def decode(packet: bytes) -> Samples:
+                out = np.zeros(self.frame, np.int16)
+                self._codec2.codec2_decode(state, pointer(out), packet)
+                return to_float(out)
+
+            yield decode
+
+    @contextmanager
+    def _coder(self) -> Iterator[ctypes.c_void_p]:
+        state = ctypes.c_void_p(self._codec2.codec2_create(self._mode))
+        try:
+            yield state
+        finally:
+            self._codec2.codec2_destroy(state)
 
 
 def missing() -> str | None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from audiodec.errors import MissingExtraError
 from audiodec.evaluation.codecs.base import Family
-from audiodec.evaluation.codecs.native import frames_of
+from audiodec.evaluation.codecs.live import Live
 from audiodec.runtime.base import Samples
 
 FRAME_US = 10_000
 
 
-class Lc3:
+class Lc3(Live):
     """LC3 with frames of 10 ms at a constant bitrate.
 
     Args:
@@ -41,15 +43,15 @@ class Lc3:
         self.family = f"LC3 {sample_rate // 1000} kHz"
         self.name = f"{self.family} {kbps:g}"
 
-    def encode(self, samples: Samples) -> list[bytes]:
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
         encoder = self._lc3.Encoder(FRAME_US, self.sample_rate)
-        frames = frames_of(samples, self.frame, self.delay)
-        return [encoder.encode(frame.tobytes(), self.bytes) for frame in frames]
+        yield lambda frame: encoder.encode(frame.tobytes(), self.bytes)
 
-    def decode(self, packets: list[bytes]) -> Samples:
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
         decoder = self._lc3.Decoder(FRAME_US, self.sample_rate)
-        decoded = [np.asarray(decoder.decode(packet), np.float32) for packet in packets]
-        return np.concatenate([np.zeros(0, np.float32), *decoded])[self.delay :]
+        yield lambda packet: np.asarray(decoder.decode(packet), np.float32)
 
 
 def missing() -> str | None:

@@ -7,6 +7,8 @@ They keep their state inside, so every stream takes new interpreters.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from audiodec.bitstream.packet import pack, unpack
 from audiodec.errors import ModelError
 from audiodec.evaluation.codecs.base import Family, MissingCodecError, home
+from audiodec.evaluation.codecs.live import Live
 from audiodec.runtime.base import Samples
 
 RATES = {3.2: 16, 6.0: 30, 9.2: 46}  # kbps -> codes per frame
@@ -26,7 +29,7 @@ ENCODER, QUANTIZER, DECODER = GRAPHS = (
 )  # fmt: skip
 
 
-class Lyra:
+class Lyra(Live):
     """Lyra v2 at one of its rates.
 
     Args:
@@ -40,6 +43,7 @@ class Lyra:
     sample_rate = 16000
     latency_ms = 1000 * FRAME / sample_rate
     streaming = True
+    frame = FRAME
 
     def __init__(self, kbps: float) -> None:
         if reason := missing():
@@ -47,24 +51,27 @@ class Lyra:
         self.kbps, self.codes = kbps, RATES[kbps]
         self.name = f"{self.family} {kbps:g}"
 
-    def encode(self, samples: Samples) -> list[bytes]:
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
         encoder, quantizer = _Graph(ENCODER), _interpreter(QUANTIZER).get_signature_runner("encode")
-        count, packets = np.array(self.codes, np.int32), []
-        padded = np.pad(samples, (0, -len(samples) % FRAME)).astype(np.float32)
-        for frame in padded.reshape(-1, FRAME):
-            features = encoder(frame)
-            found = quantizer(input_frames=features, num_quantizers=count)["output_0"]
-            packets.append(pack(found.reshape(-1, 1)[: self.codes].astype(np.int64), BITS))
-        return packets
+        count = np.array(self.codes, np.int32)
 
-    def decode(self, packets: list[bytes]) -> Samples:
+        def encode(frame: Samples) -> bytes:
+            found = quantizer(input_frames=encoder(frame), num_quantizers=count)["output_0"]
+            return pack(found.reshape(-1, 1)[: self.codes].astype(np.int64), BITS)
+
+        yield encode
+
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
         decoder, quantizer = _Graph(DECODER), _interpreter(QUANTIZER).get_signature_runner("decode")
-        decoded = [np.zeros(0, np.float32)]
-        for packet in packets:
+
+        def decode(packet: bytes) -> Samples:
             codes = np.full((MAX_CODES, 1, 1), UNUSED, np.int32)
             codes[: self.codes, 0] = unpack(packet, 1, self.codes, BITS)
-            decoded.append(decoder(quantizer(encoding_indices=codes)["output_0"]).ravel())
-        return np.concatenate(decoded)
+            return decoder(quantizer(encoding_indices=codes)["output_0"]).ravel()
+
+        yield decode
 
 
 class _Graph:

@@ -1,4 +1,4 @@
-"""Codecs from C libraries: finding the library, cutting a signal into frames, 16-bit samples."""
+"""Codecs from C libraries: finding the library, addresses of arrays, 16-bit samples."""
 
 from __future__ import annotations
 
@@ -31,14 +31,6 @@ def load_library(codec: str, library: str, package: str) -> Any:
 
 
 Sample = TypeVar("Sample", np.float32, np.int16)
-
-
-def frames_of(samples: NDArray[Sample], size: int, delay: int) -> NDArray[Sample]:
-    """[n] -> [frames, size], filled up with silence so that all n are heard after the delay."""
-    count = -(-(len(samples) + delay) // size)
-    padded = np.zeros(count * size, samples.dtype)
-    padded[: len(samples)] = samples
-    return padded.reshape(count, size)
 
 
 def pointer(array: NDArray[Sample]) -> Any:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from audiodec.errors import AudioDecError, MissingExtraError
 from audiodec.evaluation.codecs.base import RATE, Family
-from audiodec.evaluation.codecs.native import frames_of, pointer
+from audiodec.evaluation.codecs.live import Live, frames_of
+from audiodec.evaluation.codecs.native import pointer
 from audiodec.runtime.base import Samples
 
 FRAME = 960  # samples: 20 ms
@@ -36,7 +37,7 @@ class OpusSpec:
         return Opus(self.bitrate, self.fullband)
 
 
-class Opus:
+class Opus(Live):
     """libopus, 20 ms frames, VoIP mode, complexity 10, its own variable bitrate.
 
     At 12 kbps it chooses wideband (8 kHz) by itself; `fullband` forces 20 kHz.
@@ -50,6 +51,7 @@ class Opus:
 
     sample_rate = RATE
     streaming = True
+    frame = FRAME
 
     def __init__(self, bitrate: float, fullband: bool) -> None:
         self.kbps, self.fullband = bitrate, fullband
@@ -57,17 +59,47 @@ class Opus:
         version = self.library.opus_get_version_string().decode().removeprefix("libopus ")
         self.family = f"Opus {version} {'fullband' if fullband else 'auto'}"
         self.name = f"{self.family} {bitrate:g}"
-        with self._encoder() as encoder:
+        with self._started(0.0) as encoder:
             delay = ctypes.c_int()
             self.library.opus_encoder_ctl(encoder, GET_LOOKAHEAD, ctypes.byref(delay))
         self.delay = delay.value  # samples
         self.latency_ms = 1000 * (FRAME + self.delay) / RATE
 
-    def encode(self, samples: Samples) -> list[bytes]:
-        return self._encode(samples, 0.0)
+    @contextmanager
+    def encoder(self, expected_loss: float = 0.0) -> Iterator[Callable[[Samples], bytes]]:
+        with self._started(expected_loss) as encoder:
+            buffer = ctypes.create_string_buffer(4000)
 
-    def decode(self, packets: list[bytes]) -> Samples:
-        return self._decode(packets, [])
+            def encode(frame: Samples) -> bytes:
+                used: int = self.library.opus_encode_float(
+                    encoder, pointer(frame), FRAME, buffer, len(buffer)
+                )
+                if used < 0:
+                    raise AudioDecError(f"libopus failed to encode: {used}")
+                return buffer.raw[:used]
+
+            yield encode
+
+    @contextmanager
+    def decoder(self) -> Iterator[_Decode]:
+        error = ctypes.c_int()
+        decoder = self.library.opus_decoder_create(RATE, 1, ctypes.byref(error))
+        if not decoder:
+            raise AudioDecError(f"libopus cannot start: error {error.value}")
+
+        def decode(packet: bytes | None, fec: bool = False) -> Samples:
+            out = np.zeros(FRAME, np.float32)
+            decoded = self.library.opus_decode_float(
+                decoder, packet, len(packet or b""), pointer(out), FRAME, int(fec)
+            )
+            if decoded != FRAME:
+                raise AudioDecError(f"libopus failed to decode: {decoded}")
+            return out
+
+        try:
+            yield decode
+        finally:
+            self.library.opus_decoder_destroy(decoder)
 
     def over_losses(
         self, samples: Samples, lost: Sequence[bool], expected: float
@@ -82,43 +114,24 @@ class Opus:
         Returns:
             audio as long as the input, and the bytes sent.
         """
-        packets = self._encode(samples, expected)
-        audio = self._decode(packets, lost)
+        with self.encoder(expected) as encode:
+            packets = [encode(frame) for frame in frames_of(samples, FRAME, self.delay)]
+        gone = [number < len(lost) and lost[number] for number in range(len(packets))]
+        decoded = []
+        with self.decoder() as decode:
+            for number, packet in enumerate(packets):
+                if not gone[number]:
+                    decoded.append(decode(packet))
+                elif number + 1 < len(packets) and not gone[number + 1]:
+                    decoded.append(decode(packets[number + 1], fec=True))
+                else:
+                    decoded.append(decode(None))
         # The last packets only flush the delay; count them as a stream of this length would.
         size = round(sum(map(len, packets)) * len(samples) / (len(packets) * FRAME))
-        return audio[: len(samples)], size
-
-    def _encode(self, samples: Samples, expected_loss: float) -> list[bytes]:
-        buffer, packets = ctypes.create_string_buffer(4000), []
-        with self._encoder(expected_loss) as encoder:
-            for frame in frames_of(samples, FRAME, self.delay):
-                used = self.library.opus_encode_float(
-                    encoder, pointer(frame), FRAME, buffer, len(buffer)
-                )
-                if used < 0:
-                    raise AudioDecError(f"libopus failed to encode: {used}")
-                packets.append(buffer.raw[:used])
-        return packets
-
-    def _decode(self, packets: list[bytes], lost: Sequence[bool]) -> Samples:
-        arrived = [None if gone else p for p, gone in zip(packets, lost, strict=False)]
-        arrived += packets[len(arrived) :]
-        out = np.zeros((len(packets), FRAME), np.float32)
-        with self._decoder() as decoder:
-            for number, packet in enumerate(arrived):
-                # A lost packet is recovered from the next one, where that has arrived.
-                fec = packet is None and number + 1 < len(arrived)
-                data = arrived[number + 1] if fec else packet
-                decoded = self.library.opus_decode_float(
-                    decoder, data, len(data or b""), pointer(out[number]), FRAME,
-                    int(fec and data is not None),
-                )  # fmt: skip
-                if decoded != FRAME:
-                    raise AudioDecError(f"libopus failed to decode: {decoded}")
-        return out.ravel()[self.delay :]
+        return np.concatenate(decoded)[self.delay :][: len(samples)], size
 
     @contextmanager
-    def _encoder(self, expected_loss: float = 0.0) -> Iterator[int]:
+    def _started(self, expected_loss: float) -> Iterator[int]:
         settings = {SET_BITRATE: round(1000 * self.kbps), SET_COMPLEXITY: 10}
         if self.fullband:
             settings[SET_BANDWIDTH] = FULLBAND
@@ -136,16 +149,11 @@ class Opus:
         finally:
             self.library.opus_encoder_destroy(encoder)
 
-    @contextmanager
-    def _decoder(self) -> Iterator[int]:
-        error = ctypes.c_int()
-        decoder = self.library.opus_decoder_create(RATE, 1, ctypes.byref(error))
-        if not decoder:
-            raise AudioDecError(f"libopus cannot start: error {error.value}")
-        try:
-            yield decoder
-        finally:
-            self.library.opus_decoder_destroy(decoder)
+
+class _Decode(Protocol):
+    """A packet, None for a lost one; or with `fec` the packet after a lost one."""
+
+    def __call__(self, packet: bytes | None, fec: bool = False) -> Samples: ...
 
 
 @functools.cache

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import numpy as np
 
 import audiodec
 from audiodec.errors import ConfigError
 from audiodec.evaluation.codecs.base import frames_of_whole_bytes
+from audiodec.evaluation.codecs.live import Live
 from audiodec.runtime.base import Samples
 from audiodec.session import Codec, check_effort
 
@@ -25,7 +26,7 @@ class OursSpec:
         return Ours(audiodec.load(self.model), self.bitrate, self.effort)
 
 
-class Ours:
+class Ours(Live):
     """A model at one bitrate, streamed packet by packet.
 
     A packet holds as few frames as fill whole bytes, so that the measured rate is the nominal
@@ -47,15 +48,20 @@ class Ours:
         self.codec, self.kbps, self.effort = codec, bitrate, check_effort(effort)
         bits = codec.config.stages_for(bitrate) * codec.config.quantizer.code_bits
         self.frames = frames_of_whole_bytes(bits)
-        self.sample_rate = codec.sample_rate
-        self.latency_ms = 1000 * self.frames * codec.hop / codec.sample_rate
+        self.sample_rate, self.frame = codec.sample_rate, self.frames * codec.hop
+        self.latency_ms = 1000 * self.frame / codec.sample_rate
         self.family = f"AudioDec {codec.info.id}" + (f" effort {effort}" if effort > 1 else "")
         self.name = f"{self.family} {bitrate:g}"
 
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
+        encoder = self.codec.encoder(self.kbps, self.effort, self.frames)
+        yield lambda frame: encoder.write(frame)[0]
+
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
+        yield self.codec.decoder(self.frames).decode
+
     def encode(self, samples: Samples) -> list[bytes]:
         encoder = self.codec.encoder(self.kbps, self.effort, self.frames)
-        return encoder.write(samples) + encoder.drain()
-
-    def decode(self, packets: list[bytes]) -> Samples:
-        decoder = self.codec.decoder(self.frames)
-        return np.concatenate([np.zeros(0, np.float32), *map(decoder.decode, packets)])
+        return encoder.write(samples) + encoder.drain()  # many packets at once are quicker

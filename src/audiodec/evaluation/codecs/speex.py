@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
 from audiodec.errors import AudioDecError
 from audiodec.evaluation.codecs.base import Family
+from audiodec.evaluation.codecs.live import Live
 from audiodec.evaluation.codecs.native import (
-    frames_of,
     load_library,
     missing_library,
     pointer,
@@ -37,7 +37,7 @@ class _Bits(ctypes.Structure):
     )  # fmt: skip
 
 
-class Speex:
+class Speex(Live):
     """Wideband Speex at a constant bitrate, complexity 10, perceptual enhancement on.
 
     Args:
@@ -50,6 +50,7 @@ class Speex:
     family = "Speex-WB"
     sample_rate = 16000
     streaming = True
+    frame = FRAME
 
     def __init__(self, kbps: float) -> None:
         self.kbps, self.name = kbps, f"{self.family} {kbps:g}"
@@ -63,30 +64,37 @@ class Speex:
             self._speex.speex_encoder_ctl(state, GET_LOOKAHEAD, ctypes.byref(lookahead))
         with self._coder("decoder") as (state, _):
             self._speex.speex_decoder_ctl(state, GET_LOOKAHEAD, ctypes.byref(smoothing))
-        self._delay = lookahead.value + smoothing.value
-        self.latency_ms = 1000 * (FRAME + self._delay) / self.sample_rate
+        self.delay = lookahead.value + smoothing.value
+        self.latency_ms = 1000 * (FRAME + self.delay) / self.sample_rate
 
-    def encode(self, samples: Samples) -> list[bytes]:
-        speex, packets = self._speex, []
-        buffer = ctypes.create_string_buffer(MAX_BYTES)
+    @contextmanager
+    def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
+        speex, buffer = self._speex, ctypes.create_string_buffer(MAX_BYTES)
         with self._coder("encoder") as (state, bits):
             for request, value in self._settings.items():
                 speex.speex_encoder_ctl(state, request, ctypes.byref(ctypes.c_int(value)))
-            for frame in frames_of(to_int16(samples), FRAME, self._delay):
-                speex.speex_bits_reset(bits)
-                speex.speex_encode_int(state, pointer(frame), bits)
-                used = speex.speex_bits_write(bits, buffer, MAX_BYTES)
-                packets.append(buffer.raw[:used])
-        return packets
 
-    def decode(self, packets: list[bytes]) -> Samples:
-        out = np.zeros((len(packets), FRAME), np.int16)
+            def encode(frame: Samples) -> bytes:
+                given = to_int16(frame)
+                speex.speex_bits_reset(bits)
+                speex.speex_encode_int(state, pointer(given), bits)
+                used = speex.speex_bits_write(bits, buffer, MAX_BYTES)
+                return buffer.raw[:used]
+
+            yield encode
+
+    @contextmanager
+    def decoder(self) -> Iterator[Callable[[bytes], Samples]]:
         with self._coder("decoder") as (state, bits):
-            for packet, frame in zip(packets, out, strict=True):
+
+            def decode(packet: bytes) -> Samples:
+                out = np.zeros(FRAME, np.int16)
                 self._speex.speex_bits_read_from(bits, packet, len(packet))
-                if self._speex.speex_decode_int(state, bits, pointer(frame)):
+                if self._speex.speex_decode_int(state, bits, pointer(out)):
                     raise AudioDecError("Speex failed to decode a packet")
-        return to_float(out.ravel())[self._delay :]
+                return to_float(out)
+
+            yield decode
 
     @contextmanager
     def _coder(self, kind: str) -> Iterator[tuple[ctypes.c_void_p, object]]:

@@ -54,16 +54,23 @@ def page(scores: Sequence[Score], about: Mapping[str, Any], clips: Sequence[Clip
         draws=DRAWS,
         families=families(found),
         groups=_grouped(scores),
-        labels={label: len(groups(scores, label)) for label in LABELS},
+        labels=_counts(scores),
         latency_charts={name: latency_chart(found, name) for name in metrics},
         look=look,
         marker=marker,
         metrics={name: ALL_METRICS.get(name) for name in metrics},
         rate_charts={name: rate_chart(found, name) for name in metrics},
+        speakers_known=bool(groups(scores, "speaker")),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         uncoded=UNCODED,
         style=(HERE / "page.css").read_text(encoding="utf-8"),
     )
+
+
+def _counts(scores: Sequence[Score]) -> dict[str, int]:
+    """How many values each label has, where it is known of every clip."""
+    known = [label for label in LABELS if all(label in s.labels for s in scores)]
+    return {label: len(groups(scores, label)) for label in known}
 
 
 def _grouped(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from audiodec.bitstream.packet import pack, unpack
 from audiodec.errors import ModelError
 from audiodec.evaluation.codecs.base import Family, MissingCodecError, frames_of_whole_bytes, home
+from audiodec.evaluation.codecs.cost import Cost
+from audiodec.evaluation.codecs.neural.macs import count_macs
 from audiodec.runtime.base import Samples
 
 Codes = NDArray[np.int64]
 RANDOM = " (random weights, speed only)"
+COUNTED = 1.0  # seconds of audio, at least, whose operations are counted
 
 
 class Neural(abc.ABC):
@@ -90,6 +93,22 @@ class Neural(abc.ABC):
         with torch.inference_mode():
             audio = self.audio(np.concatenate(codes, axis=1))
         return audio.numpy().ravel()
+
+    def cost(self) -> Cost:
+        """Of the whole network, of which low rates may leave a part unused; operations at this
+        rate, of the whole signal at once."""
+        packets = math.ceil(COUNTED * self.sample_rate / self.hop / self.frames)
+        audio = torch.zeros(1, 1, packets * self.frames * self.hop)
+        seconds = audio.shape[-1] / self.sample_rate
+        codes, encode = count_macs(lambda: self.codes(audio))
+        _, decode = count_macs(lambda: self.audio(codes))
+        tensors = list(self.network.state_dict().values())
+        return Cost(
+            sum(tensor.nbytes for tensor in tensors) / 1e6,
+            sum(tensor.numel() for tensor in tensors),
+            encode / seconds,
+            decode / seconds,
+        )
 
     def stages_for(self, kbps: float) -> int:
         """Codes per frame at a nominal rate."""
