@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import audiodec
 from audiodec import AudioError, ConfigError, FormatError
 from audiodec.bitstream.packet import pack
+from audiodec.runtime.onnx import OnnxRuntime
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
