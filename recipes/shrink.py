@@ -28,7 +28,7 @@ from audiodec.export.onnx import export_model
 from audiodec.pretrained import find_model
 from audiodec.runtime.torch import load_codec
 from audiodec.training.data import Crops
-from audiodec.training.recipe import load_recipe
+from audiodec.training.recipe_file import load_recipe
 
 STEPS = 60  # batches of crops from which a block's statistics come
 

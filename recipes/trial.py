@@ -25,7 +25,8 @@ import soundfile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from audiodec.training.checkpoint import LAST
-from audiodec.training.recipe import Recipe, load_recipe
+from audiodec.training.recipe import Recipe
+from audiodec.training.recipe_file import load_recipe
 
 RECIPES = Path(__file__).parent / "published"
 FIRST = ("symAD_vctk_48000_hop300", "symADuniv_vctk_48000_hop300")  # others start from these

@@ -9,7 +9,7 @@ import pytest
 
 from audiodec.config import CodecConfig, ModelInfo, from_data, from_json, to_data
 from audiodec.errors import ConfigError
-from audiodec.training.recipe import load_recipe
+from audiodec.training.recipe_file import load_recipe
 
 RECIPE = "data: {sources: [{path: somewhere}]}\n"
 

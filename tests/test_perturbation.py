@@ -84,5 +84,7 @@ def test_a_draw_keeps_level_and_length_and_can_be_repeated(vowel: np.ndarray) ->
 
 
 def test_nothing_is_drawn_unless_asked_for(vowel: np.ndarray) -> None:
-    same = draw(Perturbation(), RATE, 20000, np.random.default_rng(0))
-    assert same(vowel) is vowel
+    """Recipes without perturbations keep their random numbers."""
+    random = np.random.default_rng(0)
+    assert draw(Perturbation(), RATE, 20000, random)(vowel) is vowel
+    assert random.random() == np.random.default_rng(0).random()

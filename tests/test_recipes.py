@@ -14,7 +14,7 @@ from audiodec.export.onnx import export_model
 from audiodec.prepare.corpora import folder
 from audiodec.prepare.manifest import Recording, make_manifest
 from audiodec.training import checkpoint
-from audiodec.training.recipe import load_recipe
+from audiodec.training.recipe_file import load_recipe
 from audiodec.training.trainer import Trainer
 from tests.conftest import SPEECH
 from tests.test_published_training import losses

@@ -21,7 +21,7 @@ from audiodec.evaluation.codecs.neural.base import Neural
 from audiodec.evaluation.quality import UncodedSpec
 from audiodec.evaluation.speed import Race, model_size
 from audiodec.export.cost import count_macs
-from audiodec.training.recipe import load_recipe
+from audiodec.training.recipe_file import load_recipe
 from tests.tiny_codecs import CountedSpec, FramesSpec
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "published"

@@ -27,7 +27,8 @@ from audiodec.training.data import Crops, find_clips
 from audiodec.training.losses import MEL_BANDS, SpectralLoss
 from audiodec.training.optimizer import make_optimizer
 from audiodec.training.phase import learning_rate
-from audiodec.training.recipe import Data, Optimizer, Source, load_recipe
+from audiodec.training.recipe import Data, Optimizer, Source
+from audiodec.training.recipe_file import load_recipe
 from audiodec.training.stage import lose_frames
 from audiodec.training.trainer import Trainer
 from tests.conftest import SMALL, SPEECH

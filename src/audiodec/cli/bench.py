@@ -107,7 +107,7 @@ def _untrained(recipe: Path, temporary: Path) -> Path:
 
         from audiodec.codec.codec import Codec
         from audiodec.export.onnx import export_model
-        from audiodec.training.recipe import load_recipe
+        from audiodec.training.recipe_file import load_recipe
     except ImportError:
         raise MissingExtraError("timing a recipe", "train") from None
     torch.manual_seed(0)

@@ -34,7 +34,7 @@ def train(
     try:
         import torch
 
-        from audiodec.training.recipe import load_recipe
+        from audiodec.training.recipe_file import load_recipe
         from audiodec.training.trainer import Trainer
     except ImportError:
         raise MissingExtraError(NEED, "train") from None
@@ -80,7 +80,7 @@ def statistics(
 
         from audiodec.codec.codec import Codec
         from audiodec.training.init import initialise
-        from audiodec.training.recipe import load_recipe
+        from audiodec.training.recipe_file import load_recipe
         from audiodec.training.statistics import measure_statistics
     except ImportError:
         raise MissingExtraError(NEED, "train") from None

@@ -65,9 +65,7 @@ class Mixer:
         heard = clean
         if self.responses and random.random() < self.room_probability:
             response = self.responses[int(random.integers(len(self.responses)))]
-            size = clean.shape[1] + len(response)
-            spectrum = np.fft.rfft(clean, size) * np.fft.rfft(response, size)
-            heard = np.fft.irfft(spectrum, size)[:, : clean.shape[1]].astype(np.float32)
+            heard = convolve(clean, response)
         if self.noises:
             noise = self._noise(clean.shape[1], random)
             level = np.sqrt(np.mean(heard**2) / max(float(np.mean(noise**2)), 1e-12))
@@ -85,6 +83,13 @@ class Mixer:
         if rate != self.rate:
             noise = soxr.resample(noise, rate, self.rate, quality="MQ")
         return np.resize(noise, samples).astype(np.float32)
+
+
+def convolve(samples: Samples, response: Samples) -> Samples:
+    """Filtered samples [..., samples], as many as there were."""
+    size = samples.shape[-1] + len(response)
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    return np.fft.irfft(spectrum, size)[..., : samples.shape[-1]].astype(np.float32)
 
 
 def mix_file(

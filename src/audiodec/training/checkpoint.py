@@ -12,7 +12,7 @@ from audiodec.codec.codec import Codec
 from audiodec.errors import ModelError
 from audiodec.layers import fold_weight_norm
 from audiodec.training.init import with_weight_norm
-from audiodec.training.recipe import load_recipe
+from audiodec.training.recipe_file import load_recipe
 
 LAST = "last.ckpt"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.prepare.mixing import convolve
 from audiodec.training.recipe import Perturbation
 
 Samples = NDArray[np.float32]
@@ -27,22 +28,28 @@ def draw(
 ) -> Callable[[Samples], Samples]:
     """What one crop goes through: a function of [..., samples].
 
+    What a recipe does not ask for takes nothing from the random numbers.
+
     Args:
         rate: Hz.
         bandwidth: Hz up to which the crop holds anything; formants stay below.
     """
+
+    def happens(share: float) -> bool:
+        return share > 0 and random.random() < share
+
     steps: list[Callable[[Samples], Samples]] = []
-    if random.random() < p.formants_probability:
+    if happens(p.formants_probability):
         factor = float(np.exp(random.uniform(*np.log(p.formants))))
         steps.append(lambda x: warp_formants(x, factor, rate, bandwidth))
-    if random.random() < p.room_probability:
+    if happens(p.room_probability):
         response = room(float(random.uniform(*p.reverberation)), rate, random)
         response *= 10 ** (-random.uniform(*p.direct) / 20)
         steps.append(lambda x: x + convolve(x, response))
-    if random.random() < p.equalizer_probability:
+    if happens(p.equalizer_probability):
         gains = random.normal(0, p.equalizer, KNOTS)
         steps.append(lambda x: equalize(x, gains, rate))
-    if random.random() < p.noise_probability:
+    if happens(p.noise_probability):
         tilt, snr = float(random.uniform(0, 1)), float(random.uniform(*p.snr))
         seed = int(random.integers(2**32))
         steps.append(lambda x: x + coloured_noise(x, tilt, snr, np.random.default_rng(seed)))
@@ -112,13 +119,6 @@ def room(seconds: float, rate: int, random: np.random.Generator) -> Samples:
     time = np.arange(1, round(seconds * rate)) / rate
     response = random.normal(size=len(time)) * 10 ** (-3 * time / seconds)
     return np.asarray(response / np.sqrt(np.sum(response**2)), np.float32)
-
-
-def convolve(samples: Samples, response: Samples) -> Samples:
-    """Filtered samples, as many as there were."""
-    size = samples.shape[-1] + len(response)
-    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
-    return np.fft.irfft(spectrum, size)[..., : samples.shape[-1]].astype(np.float32)
 
 
 def coloured_noise(

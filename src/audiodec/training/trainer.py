@@ -24,7 +24,8 @@ from audiodec.training.init import initialise, with_weight_norm
 from audiodec.training.monitor import Monitor
 from audiodec.training.parallel import mean_over_processes, world
 from audiodec.training.phase import Phase
-from audiodec.training.recipe import Recipe, load_recipe, save_recipe
+from audiodec.training.recipe import Recipe
+from audiodec.training.recipe_file import load_recipe, save_recipe
 from audiodec.training.stage import codebook_learner
 from audiodec.training.statistics import set_statistics
 from audiodec.training.validation import Validator
