@@ -17,6 +17,7 @@ NO_TORCH = {"torch", "lightning_fabric", "onnx", "tensorboard"}
 ALLOWED = {
     "errors": set(),
     "config": set(),
+    "macs": set(),
     "streaming": set(),
     "layers": {"streaming"},
     "quantization": {"config", "layers", "streaming"},
@@ -42,7 +43,7 @@ ALLOWED = {
         "session",
         "serve",
     },
-    "evaluation.codecs.neural": {"bitstream", "runtime"},
+    "evaluation.codecs.neural": {"bitstream", "macs", "runtime"},
     "prepare": {"fileio"},
     "tokenization": {
         "",
@@ -56,7 +57,7 @@ ALLOWED = {
         "session",
     },
     "published": {"codec", "config", "layers"},
-    "export": {"codec", "config", "pretrained", "runtime", "runtime.torch", "streaming"},
+    "export": {"codec", "config", "macs", "pretrained", "runtime", "runtime.torch", "streaming"},
     "training": {
         "codec",
         "config",

@@ -15,7 +15,10 @@ aten = torch.ops.aten
 
 
 def count_macs(run: Callable[[], Result]) -> tuple[Result, float]:
-    """What `run` returns, and its MACs: matrix products and convolutions as torch counts them."""
+    """What `run` returns, and its MACs: matrix products and convolutions as torch counts them.
+
+    What is done element by element is left out.
+    """
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=UNSEEN) as counter:
         result = run()
     return result, counter.get_total_flops() / 2  # a MAC is two floating-point operations
