@@ -135,7 +135,7 @@ def attack(server: Served, seed: int, messages: int, packet: bytes) -> None:
                 client.send(hostile(rng, packet))
 
 
-# 100,000 take ten minutes: AUDIODEC_FUZZ=100000 pytest -m slow tests/test_serve_operation.py
+# 100,000 take twenty minutes: AUDIODEC_FUZZ=100000 pytest -m slow tests/test_serve_operation.py
 MANY = int(os.environ.get("AUDIODEC_FUZZ", "20000"))
 
 
