@@ -9,6 +9,8 @@ from audiodec.training.perturbation import (
     coloured_noise,
     draw,
     equalize,
+    extend,
+    lowpass,
     room,
     warp_formants,
 )
@@ -16,8 +18,9 @@ from audiodec.training.recipe import Perturbation
 
 RATE = 48000
 ALL = Perturbation(
-    formants_probability=1, equalizer_probability=1, room_probability=1, noise_probability=1
-)
+    formants_probability=1, equalizer_probability=1, room_probability=1, noise_probability=1,
+    extension_probability=1,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -74,17 +77,41 @@ def test_a_room_has_unit_energy_and_decays() -> None:
 
 
 def test_a_draw_keeps_level_and_length_and_can_be_repeated(vowel: np.ndarray) -> None:
-    first, second = (draw(ALL, RATE, 20000, np.random.default_rng(3)) for _ in range(2))
+    first, second = (draw(ALL, RATE, 20000, np.random.default_rng(3))[0] for _ in range(2))
     out = first(vowel)
     assert out.shape == vowel.shape
     assert out.dtype == np.float32
     assert np.array_equal(out, second(vowel))
-    assert not np.array_equal(out, draw(ALL, RATE, 20000, np.random.default_rng(4))(vowel))
+    assert not np.array_equal(out, draw(ALL, RATE, 20000, np.random.default_rng(4))[0](vowel))
     assert abs(np.mean(out**2) / np.mean(vowel**2) - 1) < 1e-3
 
 
 def test_nothing_is_drawn_unless_asked_for(vowel: np.ndarray) -> None:
     """Recipes without perturbations keep their random numbers."""
     random = np.random.default_rng(0)
-    assert draw(Perturbation(), RATE, 20000, random)(vowel) is vowel
+    perturb, bandwidth = draw(Perturbation(), RATE, 20000, random)
+    assert perturb(vowel) is vowel
+    assert bandwidth == 20000
     assert random.random() == np.random.default_rng(0).random()
+
+
+def test_what_is_band_limited_is_extended_and_believed_to_the_top(vowel: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    burst = np.concatenate([random.normal(0, 0.1, (1, 12000)), np.zeros((1, 12000))], axis=1)
+    speech = lowpass(burst.astype(np.float32), 8000, RATE)
+    extended = extend(speech, 8000, RATE, np.random.default_rng(1))
+    below, top = (
+        np.abs(np.fft.rfft(np.stack([speech[0], extended[0]])))[:, low // 2 : high // 2]
+        for low, high in ((0, 7600), (9000, 24000))
+    )
+    assert np.allclose(below[0], below[1], rtol=1e-3, atol=1e-3)
+    assert top[1].mean() > 20 * top[0].mean()
+    assert top[1].mean() < below[0].mean()  # it falls
+    noise = extended - lowpass(extended, 8000, RATE)
+    after = np.abs(noise[:, 12500:23000]).max()
+    assert after < 0.01 * np.abs(noise).max()  # it follows what lies below
+    only = Perturbation(extension_probability=1)
+    assert draw(only, RATE, 8000, random)[1] == RATE / 2
+    perturb, bandwidth = draw(only, RATE, RATE / 2, random)
+    assert perturb(vowel) is vowel
+    assert bandwidth == RATE / 2

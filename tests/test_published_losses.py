@@ -27,12 +27,15 @@ def test_losses_number_for_number() -> None:
         assert float(ours) == pytest.approx(float(v[name]), abs=1e-5)
 
 
-def test_an_adversary_tells_real_from_made_and_guides() -> None:
+@pytest.mark.parametrize(
+    ("kinds", "count"),
+    [(("multi_scale", "multi_period", "multi_resolution"), 11), (("multi_frame",), 3)],
+)
+def test_an_adversary_tells_real_from_made_and_guides(kinds: tuple[str, ...], count: int) -> None:
     torch.manual_seed(0)
-    kinds = ("multi_scale", "multi_period", "multi_resolution")
     loss = AdversarialLoss(Discriminators(kinds, width=0.125))
-    real, made = torch.randn(2, 2, 4800) * 0.1, torch.zeros(2, 2, 4800)
-    assert len(loss.discriminators(real)) == 11
+    real, made = torch.randn(2, 2, 4800) * 0.1, torch.randn(2, 2, 4800) * 0.001
+    assert len(loss.discriminators(real)) == count
     optimizer = torch.optim.Adam(loss.parameters(), 1e-3)
     first = None
     for _ in range(15):

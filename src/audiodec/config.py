@@ -55,6 +55,7 @@ class SpectralDecoderConfig:
     bands: Positive = 32
     overlap: Positive = 64  # samples that cross-fade into the next frame
     noise_above: float | None = 5000  # Hz above which bands may be filled with noise; None: never
+    noise_width: Annotated[float, Field(gt=0)] | None = None  # Hz of a noise's bands; None: `bands`
 
 
 @config

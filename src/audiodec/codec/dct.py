@@ -42,3 +42,14 @@ def bark_bands(bins: int, count: int, nyquist: float) -> tuple[Tensor, Tensor]:
     centres = (member * np.arange(bins)[:, None]).sum(0) / member.sum(0)
     spread = np.stack([np.interp(np.arange(bins), centres, row) for row in np.eye(len(centres))])
     return torch.tensor(member / member.sum(0)).float(), torch.tensor(spread).float()
+
+
+def even_bands(bins: int, lowest: float, nyquist: float, width: float) -> Tensor:
+    """Interpolation matrix [bands, bins] of bands of `width` Hz each, from `lowest` up.
+
+    Linear between band centres; columns sum to 1 above `lowest` and to 0 below it.
+    """
+    frequency = (np.arange(bins) + 0.5) / bins * nyquist
+    centres = np.arange(lowest + width / 2, nyquist, width)
+    spread = np.stack([np.interp(frequency, centres, row) for row in np.eye(len(centres))])
+    return torch.tensor(spread * (frequency >= lowest)).float()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiodec.codec.dct import bark_bands, dct_matrix
+from audiodec.codec.dct import bark_bands, dct_matrix, even_bands
 from audiodec.config import CodecConfig, SpectralDecoderConfig, SpectralEncoderConfig
 from audiodec.layers import DepthwiseFilter, RMSNorm
 from audiodec.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
@@ -153,6 +153,7 @@ class GainShapeHead(Causal):
     inverse: Tensor
     spread: Tensor
     noise: Tensor
+    noise_spread: Tensor
 
     table_size = 128  # frames after which the noise repeats: 0.85 s; divides a file's block
 
@@ -173,19 +174,22 @@ class GainShapeHead(Causal):
         # Speech is louder at low frequencies: start there.
         with torch.no_grad():
             self.gain.bias.copy_(torch.linspace(-3.5, -6, len(spread)))
-        self.first_noisy = len(spread)  # band
+        self.noisy = c.noise_above is not None
         if c.noise_above is not None:
-            centres = spread.argmax(1) / size * nyquist
-            self.first_noisy = int((centres < c.noise_above).sum())
+            if c.noise_width is None:
+                noise_spread = spread[spread.argmax(1) / size * nyquist >= c.noise_above]
+            else:
+                noise_spread = even_bands(size, c.noise_above, nyquist, c.noise_width)
+            self.register_buffer("noise_spread", noise_spread, persistent=False)
             fixed = torch.Generator().manual_seed(0)
             noise = torch.randint(0, 2, (self.table_size, size), generator=fixed) * 2.0 - 1
             self.register_buffer("noise", noise, persistent=False)
-            self.noise_gain = linear(c.width, len(spread) - self.first_noisy, scale=0.3)
+            self.noise_gain = linear(c.width, len(noise_spread), scale=0.3)
             nn.init.constant_(self.noise_gain.bias, -8)
 
     def initial_state(self, batch: int) -> State:
         state = {"tail": self.inverse.new_zeros(batch, self.overlap)}
-        if self.first_noisy < len(self.spread):
+        if self.noisy:
             state["frame"] = self.inverse.new_zeros(batch, 1)
         return state
 
@@ -199,7 +203,7 @@ class GainShapeHead(Causal):
                 count = state["frame"] + torch.arange(x.shape[1], device=x.device)
                 row = count.fmod(self.table_size).long()
                 noise = functional.embedding(row, self.noise)
-                coefficients = coefficients + noise * (level @ self.spread[self.first_noisy :])
+                coefficients = coefficients + noise * (level @ self.noise_spread)
                 frame["frame"] = row[:, -1:].float() + 1
             y = functional.linear(coefficients, self.inverse)
         # The tail of each frame lies under the start of the next.

@@ -19,7 +19,7 @@ from audiodec.errors import AudioError, ConfigError
 from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.prepare.manifest import read_manifest
 from audiodec.prepare.mixing import Mixer
-from audiodec.training.perturbation import draw
+from audiodec.training.perturbation import draw, lowpass
 from audiodec.training.recipe import Data, Source
 
 TRUSTED = 0.93  # share of a source's bandwidth that filters before its edge leave intact
@@ -175,7 +175,7 @@ class Crops(Dataset[Batch]):
             loud = np.sqrt(np.mean(target**2)) >= QUIETEST
             if loud and np.mean(np.abs(target) >= 0.999) <= CLIPPED_SHARE:
                 bandwidth = self._bandwidth(source, clip, speed)
-                perturb = draw(self.data.perturbation, self.rate, bandwidth, random)
+                perturb, bandwidth = draw(self.data.perturbation, self.rate, bandwidth, random)
                 same = heard is target
                 target = perturb(target)
                 heard = target if same else perturb(heard)
@@ -222,11 +222,3 @@ class Crops(Dataset[Batch]):
         nyquist = self.rate / 2
         edge = min(source.bandwidth, clip.rate / 2) * speed
         return nyquist if edge >= nyquist else TRUSTED * edge
-
-
-def lowpass(samples: Samples, cutoff: float, rate: int) -> Samples:
-    """Remove what lies above `cutoff` Hz, with a fade over a twentieth of it; [..., samples]."""
-    length = samples.shape[-1]
-    frequency = np.fft.rfftfreq(length, 1 / rate)
-    gain = np.clip((1.05 * cutoff - frequency) / (0.05 * cutoff), 0, 1)
-    return np.fft.irfft(np.fft.rfft(samples) * gain, length).astype(np.float32)

@@ -1,5 +1,5 @@
-"""The published discriminators. Each maps a waveform [batch, 1, samples] to feature maps, the
-last of which is the verdict."""
+"""The published discriminators, and one for a CPU. Each maps a waveform [batch, 1, samples] to
+feature maps, the last of which is the verdict."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from audiodec.training.published_losses import STFTS
 
 Features = list[Tensor]
 PERIODS = (2, 3, 5, 7, 11)
+FRAMES = (512, 1024, 2048)  # samples
 
 
 class _Layers(nn.Module):
@@ -97,12 +98,48 @@ class SpectrogramDiscriminator(_Layers):
         return super().forward(magnitude[:, None])
 
 
+class FrameDiscriminator(_Layers):
+    """1-D convolutions over the frames of a compressed spectrum, its bins as channels.
+
+    Ours: one matrix product a frame in place of images, since those of `SpectrogramDiscriminator`
+    take several seconds a step on one CPU core. Magnitudes to the power 0.3 are close to loudness,
+    so the quiet top of the band counts.
+    """
+
+    window: Tensor
+
+    def __init__(self, size: int, width: float) -> None:
+        channels = _scaled(256, width)
+        bins = size // 2 + 1
+        layers = [
+            nn.Conv1d(bins, channels, 3, padding=1),
+            nn.Conv1d(channels, channels, 3, padding=1),
+            nn.Conv1d(channels, channels, 3, padding=2, dilation=2),
+            nn.Conv1d(channels, channels, 3, padding=4, dilation=4),
+            nn.Conv1d(channels, 1, 3, padding=1),
+        ]
+        super().__init__(0.2, [weight_norm(layer) for layer in layers])
+        self.size = size
+        self.register_buffer("window", torch.hann_window(size), persistent=False)
+
+    def forward(self, x: Tensor) -> Features:
+        with torch.autocast(x.device.type, enabled=False):
+            size = self.size
+            spectrum = torch.stft(
+                x[:, 0].float(), size, size // 4, size, self.window, return_complex=True
+            )
+            power = torch.view_as_real(spectrum).square().sum(-1) / self.window.square().sum()
+            loudness = (power + 1e-9).pow(0.15)
+        return super().forward(loudness)
+
+
 class Discriminators(nn.Module):
     """Several discriminators side by side. Channels of a signal are seen as mono, one by one.
 
     Args:
         kinds: `multi_scale` (three, on the waveform and two halvings of it), `multi_period`
-            (five), `multi_resolution` (three, on spectrograms).
+            (five), `multi_resolution` (three, on spectrograms), `multi_frame` (three, on the
+            frames of compressed spectra).
         width: share of the published channel counts.
     """
 
@@ -116,6 +153,8 @@ class Discriminators(nn.Module):
             self.others.extend(PeriodDiscriminator(period, width) for period in PERIODS)
         if "multi_resolution" in kinds:
             self.others.extend(SpectrogramDiscriminator(*s, width) for s in STFTS)
+        if "multi_frame" in kinds:
+            self.others.extend(FrameDiscriminator(size, width) for size in FRAMES)
 
     def forward(self, x: Tensor) -> list[Features]:
         """[batch, channels, samples] -> feature maps of each discriminator."""

@@ -11,6 +11,10 @@ MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # windo
 COMPRESSION = 0.3  # exponent of compressed spectra: close to loudness
 COMPLEX_BELOW = 10_000  # Hz; phase above it is inaudible
 EXCESS = 2.0  # energy the original lacks costs more: it is heard as noise
+LEVEL_WINDOW = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to about 1 dB
+LEVEL_BANDS = 40
+LEVEL_ABOVE = 4000  # Hz; below it the waveform itself is followed
+LEVEL_FLOOR = 1e-4  # of the loudest band of a frame, in power; less is masked
 
 
 class SpectralLoss(nn.Module):
@@ -83,6 +87,48 @@ class SpectralLoss(nn.Module):
         power = power[..., :bins] / self.norm**2 + 1e-9
         gain = power.pow((COMPRESSION - 1) / 2) / self.norm
         return parts[..., :bins, :] * gain[..., None], power.pow(COMPRESSION / 2)
+
+
+class LevelLoss(nn.Module):
+    """Distance of band levels above 4 kHz over windows so long that noises with one envelope agree.
+
+    What is noisy in speech is heard as its envelope. The short windows of `SpectralLoss` see two
+    noises differ by 6 dB a bin whatever their envelopes, and their gradient drowns in it.
+    """
+
+    window: Tensor
+    bands: Tensor
+    top: Tensor
+    kept: Tensor
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        bands, top = mel_filters(LEVEL_WINDOW, LEVEL_BANDS, sample_rate)
+        kept = top >= LEVEL_ABOVE
+        self.register_buffer("window", torch.hann_window(LEVEL_WINDOW), persistent=False)
+        self.register_buffer("bands", bands, persistent=False)
+        self.register_buffer("top", top, persistent=False)
+        self.register_buffer("kept", kept, persistent=False)
+
+    def forward(self, output: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
+        """Mean difference in bel.
+
+        Args:
+            output, target: waveforms, [batch, samples].
+            bandwidth: Hz up to which each target is to be believed, [batch].
+        """
+        a, b = self._power(output), self._power(target)
+        floor = LEVEL_FLOOR * b.amax(2, keepdim=True) + 1e-9
+        believed = ((self.top <= bandwidth[:, None]) & self.kept).float()
+        share = believed / believed.sum(1, keepdim=True).clamp_min(1)
+        difference = ((a + floor).log10() - (b + floor).log10()).abs()
+        return (difference * share[:, None]).sum(2).mean()
+
+    def _power(self, x: Tensor) -> Tensor:
+        """[batch, samples] -> [batch, frames, bands]."""
+        size = LEVEL_WINDOW
+        spectrum = torch.stft(x, size, size // 4, size, self.window, return_complex=True)
+        return torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2) @ self.bands
 
 
 def mel_filters(size: int, bands: int, sample_rate: int) -> tuple[Tensor, Tensor]:

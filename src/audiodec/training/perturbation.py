@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from audiodec.prepare.mixing import convolve
@@ -21,12 +22,14 @@ STRONGEST = 2.5  # nepers (22 dB) that the warp raises or lowers any frequency b
 KNEE = 0.8  # of the band, above which the warp bends back to the band's edge
 KNOTS = 9  # of the equaliser, from LOWEST to the Nyquist frequency, evenly in octaves
 LOWEST = 60.0  # Hz
+EXTENSION_WINDOW = 256  # samples
+EXTENSION_SLOPE = (0.0, 36.0)  # dB an octave
 
 
 def draw(
     p: Perturbation, rate: int, bandwidth: float, random: np.random.Generator
-) -> Callable[[Samples], Samples]:
-    """What one crop goes through: a function of [..., samples].
+) -> tuple[Callable[[Samples], Samples], float]:
+    """What one crop goes through: a function of [..., samples], and the bandwidth that it leaves.
 
     What a recipe does not ask for takes nothing from the random numbers.
 
@@ -39,9 +42,13 @@ def draw(
         return share > 0 and random.random() < share
 
     steps: list[Callable[[Samples], Samples]] = []
+    if bandwidth < rate / 2 and happens(p.extension_probability):
+        edge, of_noise = bandwidth, int(random.integers(2**32))
+        steps.append(lambda x: extend(x, edge, rate, np.random.default_rng(of_noise)))
+        bandwidth = rate / 2
     if happens(p.formants_probability):
-        factor = float(np.exp(random.uniform(*np.log(p.formants))))
-        steps.append(lambda x: warp_formants(x, factor, rate, bandwidth))
+        factor, top = float(np.exp(random.uniform(*np.log(p.formants)))), bandwidth
+        steps.append(lambda x: warp_formants(x, factor, rate, top))
     if happens(p.room_probability):
         response = room(float(random.uniform(*p.reverberation)), rate, random)
         response *= 10 ** (-random.uniform(*p.direct) / 20)
@@ -63,7 +70,35 @@ def draw(
             return x
         return np.asarray(y * (level / max(float(np.sqrt(np.mean(y**2))), 1e-9)), np.float32)
 
-    return perturb
+    return perturb, bandwidth
+
+
+def extend(samples: Samples, bandwidth: float, rate: int, random: np.random.Generator) -> Samples:
+    """Speech up to the Nyquist frequency of what stops at `bandwidth` Hz; [..., samples].
+
+    Above it comes noise with the envelope of the octave below, falling by a random slope, as the
+    top of speech does: few recordings reach so high, and the codec must know what to do there.
+    """
+    length, size, hop = samples.shape[-1], EXTENSION_WINDOW, EXTENSION_WINDOW // 2
+    steepness = random.uniform(*EXTENSION_SLOPE)
+    kept = lowpass(samples, bandwidth, rate)
+    padding = [(0, 0)] * (samples.ndim - 1) + [(hop, hop + -length % hop)]
+    window = np.sin(np.pi * (np.arange(size) + 0.5) / size)  # its square adds up to 1
+    speech, noise = (
+        np.fft.rfft(sliding_window_view(np.pad(x, padding), size, axis=-1)[..., ::hop, :] * window)
+        for x in (kept, random.normal(size=samples.shape))
+    )
+    frequency = np.fft.rfftfreq(size, 1 / rate)
+    octave = (frequency >= bandwidth / 2) & (frequency < bandwidth)
+    level = np.sqrt(np.mean(np.abs(speech[..., octave]) ** 2, axis=-1, keepdims=True))
+    slope = 10 ** (-steepness / 20 * np.log2(np.maximum(frequency, bandwidth) / bandwidth))
+    made = noise * (level * slope / np.sqrt(size / 2))  # the window halves the noise's energy
+    pieces = np.fft.irfft(made) * window
+    out = np.zeros((*kept.shape[:-1], pieces.shape[-2] * hop + hop))
+    for i in range(pieces.shape[-2]):
+        out[..., i * hop : i * hop + size] += pieces[..., i, :]
+    top = out[..., hop : hop + length]
+    return np.asarray(kept + top - lowpass(top, bandwidth, rate), np.float32)
 
 
 def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) -> Samples:
@@ -81,7 +116,7 @@ def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) 
     padding = [(0, 0)] * (samples.ndim - 1) + [(WINDOW, WINDOW + -length % HOP)]
     padded = np.pad(samples, padding)
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # its square adds up to 1.5
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=-1)[..., ::HOP, :]
+    frames = sliding_window_view(padded, WINDOW, axis=-1)[..., ::HOP, :]
     spectrum = np.fft.rfft(frames * window)
     cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-5))
     kept = round(ENVELOPE * rate)
@@ -131,3 +166,11 @@ def coloured_noise(
     noise = np.fft.irfft(spectrum, length)
     level = np.sqrt(np.mean(samples**2) / np.mean(noise**2)) * 10 ** (-snr / 20)
     return np.asarray(noise * level, np.float32)
+
+
+def lowpass(samples: Samples, cutoff: float, rate: int) -> Samples:
+    """Remove what lies above `cutoff` Hz, with a fade over a twentieth of it; [..., samples]."""
+    length = samples.shape[-1]
+    frequency = np.fft.rfftfreq(length, 1 / rate)
+    gain = np.clip((1.05 * cutoff - frequency) / (0.05 * cutoff), 0, 1)
+    return np.fft.irfft(np.fft.rfft(samples) * gain, length).astype(np.float32)

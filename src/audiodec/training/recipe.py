@@ -41,6 +41,7 @@ class Perturbation:
     room_probability: Fraction = 0.0
     snr: tuple[float, float] = (15, 45)  # dB over stationary noise
     noise_probability: Fraction = 0.0
+    extension_probability: Fraction = 0.0  # of band-limited crops: noise up to the top
 
 
 @config
@@ -107,7 +108,8 @@ class Adversary:
     """Discriminators and their optimiser; terms are explained in `training/discriminators.py`."""
 
     kinds: Annotated[
-        tuple[Literal["multi_scale", "multi_period", "multi_resolution"], ...], Field(min_length=1)
+        tuple[Literal["multi_scale", "multi_period", "multi_resolution", "multi_frame"], ...],
+        Field(min_length=1),
     ]
     width: Fraction = 1.0  # of the published channel counts
     optimizer: Optimizer = Optimizer(
@@ -119,7 +121,7 @@ class Adversary:
 Part = Literal["encoder", "quantizer", "decoder"]
 PARTS: tuple[Part, ...] = ("encoder", "quantizer", "decoder")
 LossName = Literal[
-    "mel", "complex", "magnitude", "log_mel", "stft", "shape", "commitment", "rate",
+    "mel", "complex", "magnitude", "level", "log_mel", "stft", "shape", "commitment", "rate",
     "adversarial", "feature_matching",
 ]  # fmt: skip
 

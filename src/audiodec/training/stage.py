@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from audiodec.codec.codec import Codec
 from audiodec.quantization.learning import CodebookLearner
 from audiodec.training.data import Batch
-from audiodec.training.losses import MEL_BANDS, SpectralLoss
+from audiodec.training.losses import MEL_BANDS, LevelLoss, SpectralLoss
 from audiodec.training.parallel import gathered, global_batch, own_share
 from audiodec.training.published_losses import LogMelLoss, StftLoss, shape_loss
 from audiodec.training.recipe import Quantization, Recipe, Stage
@@ -55,7 +55,7 @@ class TrainingStage(nn.Module):
         rate = codec.config.sample_rate
         if SPECTRAL & stage.losses.keys():
             self.spectral = nn.ModuleDict({str(w): SpectralLoss(w, rate) for w in MEL_BANDS})
-        self.log_mel, self.stft = LogMelLoss(rate), StftLoss()
+        self.level, self.log_mel, self.stft = LevelLoss(rate), LogMelLoss(rate), StftLoss()
         for name in ("encoder", "decoder"):
             part = getattr(codec, name)
             part.requires_grad_(name in stage.trainable)
@@ -119,8 +119,10 @@ class TrainingStage(nn.Module):
         wanted = self.stage.losses.keys()
         a, b = output.flatten(0, 1), batch.target.flatten(0, 1)
         losses: dict[str, Tensor] = {}
+        bandwidth = batch.bandwidth.repeat_interleave(output.shape[1])
+        if "level" in wanted:
+            losses["level"] = self.level(a, b, bandwidth)
         if SPECTRAL & wanted:
-            bandwidth = batch.bandwidth.repeat_interleave(output.shape[1])
             pick = torch.randperm(len(MEL_BANDS), generator=random)[: self.recipe.resolutions]
             for window in (list(MEL_BANDS)[int(i)] for i in pick):
                 for name, value in self.spectral[str(window)](a, b, bandwidth).items():
