@@ -10,6 +10,7 @@ import typer
 
 import audiodec
 from audiodec.cli.bench import bench
+from audiodec.cli.bench_codebooks import codebooks
 from audiodec.cli.bench_live import live
 from audiodec.cli.bench_loss import loss
 from audiodec.cli.bench_paper import paper
@@ -42,7 +43,7 @@ app.command()(statistics)
 app.command()(serve)
 app.command()(tokenize)
 app.command("import")(import_published)
-for measurement in (live, quality, report, speed, loss, paper, streams):
+for measurement in (live, quality, report, speed, loss, paper, streams, codebooks):
     bench.command()(measurement)
 app.add_typer(bench, name="bench")
 app.add_typer(call, name="call")

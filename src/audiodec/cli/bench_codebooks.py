@@ -1,0 +1,57 @@
+"""`audiodec bench codebooks`: how evenly the codebooks are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiodec.cli.common import Effort, Json, Model, console
+
+
+def codebooks(
+    clips: Annotated[list[Path], typer.Argument(help="Audio files, folders, or manifests (.csv).")],
+    effort: Effort = 1,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Perplexity and entropy of each stage's codes on these clips."""
+    import soxr
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    import audiodec
+    from audiodec.evaluation.codebooks import count, usage
+    from audiodec.evaluation.codecs import RATE
+    from audiodec.evaluation.quality.clips import find_clips, read_clip
+
+    codec = audiodec.load(model)
+    size, paths = codec.config.quantizer.codebook_size, [clip.path for clip in find_clips(clips)]
+    codes = (
+        codec.encode(soxr.resample(read_clip(path), RATE, codec.sample_rate), effort=effort)
+        for path in track(paths, "coding", console=console)
+    )
+    counts = count(codes, size)
+    rows, frames = list(usage(counts)), int(counts[0].sum())
+    if as_json:
+        stages = [dataclasses.asdict(row) for row in rows]
+        typer.echo(json.dumps({"model": codec.info.id, "frames": frames, "stages": stages}))
+        return
+    bits = sum(row.bits for row in rows)
+    table = Table(
+        title=f"{codec.info.id}, {len(paths)} clips, {frames} frames, codebooks of {size}",
+        caption=f"{bits:.1f} bits of entropy a frame, sent as {len(rows) * math.log2(size):g}",
+    )
+    for name in ("stage", "perplexity", "% of codes", "entropy, bits", "codes used"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row.stage), f"{row.perplexity:.0f}", f"{100 * row.perplexity / size:.0f}",
+            f"{row.bits:.2f}", str(row.used),
+        )  # fmt: skip
+    Console().print(table)
