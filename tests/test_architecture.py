@@ -37,6 +37,7 @@ ALLOWED = {
         "config",
         "fileio",
         "files",
+        "prepare",
         "pretrained",
         "realtime",
         "runtime",

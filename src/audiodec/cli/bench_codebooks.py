@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from audiodec.cli.bench_quality import Clips
 from audiodec.cli.common import Effort, Json, Model, console
 
 
 def codebooks(
-    clips: Annotated[list[Path], typer.Argument(help="Audio files, folders, or manifests (.csv).")],
+    clips: Clips,
     effort: Effort = 1,
     model: Model = None,
     as_json: Json = False,

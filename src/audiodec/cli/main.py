@@ -16,6 +16,7 @@ from audiodec.cli.bench_loss import loss
 from audiodec.cli.bench_paper import paper
 from audiodec.cli.bench_quality import quality
 from audiodec.cli.bench_report import report
+from audiodec.cli.bench_robustness import robustness
 from audiodec.cli.bench_speed import speed
 from audiodec.cli.bench_streams import streams
 from audiodec.cli.call import call
@@ -43,7 +44,7 @@ app.command()(statistics)
 app.command()(serve)
 app.command()(tokenize)
 app.command("import")(import_published)
-for measurement in (live, quality, report, speed, loss, paper, streams, codebooks):
+for measurement in (live, quality, report, speed, loss, paper, streams, codebooks, robustness):
     bench.command()(measurement)
 app.add_typer(bench, name="bench")
 app.add_typer(call, name="call")

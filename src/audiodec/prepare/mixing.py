@@ -67,13 +67,13 @@ class Mixer:
             response = self.responses[int(random.integers(len(self.responses)))]
             heard = convolve(clean, response)
         if self.noises:
-            noise = self._noise(clean.shape[1], random)
+            noise = self.stretch(clean.shape[1], random)
             level = np.sqrt(np.mean(heard**2) / max(float(np.mean(noise**2)), 1e-12))
             heard = heard + noise * np.float32(level * 10 ** (-random.uniform(*self.snr) / 20))
         return heard
 
-    def _noise(self, samples: int, random: np.random.Generator) -> Samples:
-        """A stretch of a random file, repeated where the file is short."""
+    def stretch(self, samples: int, random: np.random.Generator) -> Samples:
+        """A stretch of a random file of noise, [samples], repeated where the file is short."""
         path, frames, rate = self.noises[int(random.integers(len(self.noises)))]
         length = int(np.ceil(samples * rate / self.rate)) + 64
         start = int(random.integers(max(1, frames - length + 1)))

@@ -117,8 +117,9 @@ class Playout:
         return self._silent and not len(self._ring)
 
     def write(self, samples: Samples, ratio: float = 1) -> None:
-        """Append [n] samples, made longer by `ratio`, against the drift of clocks."""
-        resampled = self._resample(samples, ratio)
+        """Append [n] samples, made longer by `ratio`, against the drift of clocks; between samples
+        at full scale sound may swing higher, and is clipped there."""
+        resampled = np.clip(self._resample(samples, ratio), -1, 1)
         written = self._ring.write(resampled)
         self.refused += len(resampled) - written
         self._written += written

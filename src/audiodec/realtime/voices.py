@@ -151,6 +151,7 @@ class Loudspeaker:
         block[self._ring.read(block) :] = 0
 
     def write(self, samples: Samples) -> None:
-        """Take samples [n]; what does not fit is dropped."""
+        """Take samples [n]; what does not fit is dropped, what resampling lifts above full scale
+        is clipped."""
         ratio = self._control.update(len(self._ring) / self._device.rate, self._step)
-        self._ring.write(self._resample(samples, ratio))
+        self._ring.write(np.clip(self._resample(samples, ratio), -1, 1))

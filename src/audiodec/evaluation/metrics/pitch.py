@@ -11,6 +11,7 @@ from audiodec.errors import AudioError
 from audiodec.evaluation.metrics.base import Samples, need, resampled
 
 RATE = 16000
+STEP = 0.016  # seconds between frames
 RANGE = (50.0, 600.0)  # Hz: of speech, from low voices to excited and children's ones
 
 
@@ -20,7 +21,7 @@ def f0_rmse(reference: Samples, degraded: Samples, rate: int) -> float:
     Raises:
         AudioError: no frame is voiced in both.
     """
-    a, b = (_track(x, rate) for x in (reference, degraded))
+    a, b = (track(x, rate) for x in (reference, degraded))
     both = (a > 0) & (b > 0)
     if not both.any():
         raise AudioError("no frame is voiced in both signals")
@@ -32,11 +33,11 @@ def voicing_error(reference: Samples, degraded: Samples, rate: int) -> float:
 
     The voicing decision error of Nakatani et al., 2008.
     """
-    a, b = (_track(x, rate) > 0 for x in (reference, degraded))
+    a, b = (track(x, rate) > 0 for x in (reference, degraded))
     return 100 * float((a != b).mean())
 
 
-def _track(x: Samples, rate: int) -> np.ndarray:
+def track(x: Samples, rate: int) -> np.ndarray:
     """F0 in Hz, [frames]; 0 where the detector's confidence in voicing is below one half."""
     found = _detector().detect(resampled(x, rate, RATE), RATE, *RANGE)
     return np.where(found.confidence >= 0.5, found.pitch_hz, 0)

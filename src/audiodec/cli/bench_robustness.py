@@ -1,0 +1,83 @@
+"""`audiodec bench robustness`: what a model makes of difficult input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiodec.cli.bench_quality import Clips
+from audiodec.cli.common import Json, Model, console
+
+if TYPE_CHECKING:
+    from audiodec.evaluation.robustness import Row
+
+
+def robustness(
+    clips: Clips,
+    noise: Annotated[Path | None, typer.Option(help="Folder of noise; none if not given.")] = None,
+    music: Annotated[Path | None, typer.Option(help="Folder of music; none if not given.")] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Noise, rooms, whispers, music, silence, clipping...: what comes out, and what must not."""
+    import numpy as np
+    import soxr
+    from rich.progress import track
+
+    import audiodec
+    from audiodec.evaluation.codecs import RATE
+    from audiodec.evaluation.conditions import conditions
+    from audiodec.evaluation.quality import find_clips, read_clip
+    from audiodec.evaluation.robustness import measure, summarise
+
+    codec = audiodec.load(model)
+    rate, found = codec.sample_rate, [read_clip(clip.path) for clip in find_clips(clips)]
+    voices = [np.asarray(soxr.resample(samples, RATE, rate), np.float32) for samples in found]
+    made = conditions(rate, voices, noise, music)
+    total = len(made) * len(voices)
+    heard = list(track(measure(codec, voices, made), "scoring", total, console=console))
+    rows = summarise(heard)
+    if as_json:
+        result = {
+            "model": codec.info.id,
+            "bitrate_kbps": codec.bitrates[-1],
+            "conditions": [dataclasses.asdict(row) for row in rows],
+        }
+        typer.echo(json.dumps(result))
+        return
+    _print(f"{codec.info.id}, {codec.bitrates[-1]:g} kbps, {len(voices)} clip(s)", rows)
+
+
+def _print(title: str, rows: list[Row]) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from audiodec.evaluation.robustness import METRICS
+
+    table = Table(
+        box=SIMPLE,
+        padding=0,
+        title=title,
+        caption="in, out: mean RMS in dBFS; peak: the highest of the output, dBFS; "
+        "scores: against what went in",
+    )
+    table.add_column("condition", no_wrap=True)
+    for name in ("in", "out", "peak", *METRICS):
+        table.add_column(name, justify="right")
+    table.add_column("promises")
+    for row in rows:
+        scores = [row.scores[name] for name in METRICS]
+        table.add_row(
+            row.condition,
+            f"{row.level_in:.1f}",
+            f"{row.level_out:.1f}",
+            f"{row.peak:.1f}",
+            *("-" if value is None else f"{value:.3f}" for value in scores),
+            ", ".join(row.broken) or "kept",
+        )
+    Console().print(table)
