@@ -39,6 +39,7 @@ class SpectralEncoderConfig:
     dilations: tuple[Positive, ...] = (1, 1, 2, 1)  # one block each, frames
     bands: Positive = 32  # Bark-wide bands for levels and whitening
     whitening: Annotated[float, Field(ge=0, le=1)] = 0.7  # 0: raw coefficients, 1: flat
+    offset_frames: Annotated[int, Field(ge=0)] = 0  # whose mean is taken off the input; 0: never
 
 
 @config

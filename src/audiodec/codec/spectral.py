@@ -66,7 +66,8 @@ def block(width: int, expansion: float, kernel: int, dilation: int) -> Residual:
 class SpectralFeatures(Causal):
     """Waveform -> partly whitened DCT coefficients, band levels and sub-frame levels.
 
-    Each frame sees its own `hop` samples and the `hop` before. No gradient, float32.
+    Each frame sees its own `hop` samples and the `hop` before, less the mean of the latest
+    `offset_frames` frames: a microphone's offset costs no codes. No gradient, float32.
     """
 
     window: Tensor
@@ -80,7 +81,7 @@ class SpectralFeatures(Causal):
         super().__init__()
         c = config.encoder
         assert isinstance(c, SpectralEncoderConfig)
-        self.hop, self.whitening = config.hop, c.whitening
+        self.hop, self.whitening, self.offset_frames = config.hop, c.whitening, c.offset_frames
         size, fade = 2 * config.hop, 24
         window = torch.ones(size)
         window[: config.hop] = torch.sin(torch.arange(config.hop) / config.hop * math.pi / 2)
@@ -94,7 +95,10 @@ class SpectralFeatures(Causal):
         self.width = config.hop + average.shape[1] + self.sub_blocks
 
     def initial_state(self, batch: int) -> State:
-        return {"past": self.dct.new_zeros(batch, 1, self.hop)}
+        state = {"past": self.dct.new_zeros(batch, 1, self.hop)}
+        if self.offset_frames:
+            state["means"] = self.dct.new_zeros(batch, self.offset_frames - 1)
+        return state
 
     @torch.no_grad()
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -102,6 +106,13 @@ class SpectralFeatures(Causal):
         new = x.reshape(x.shape[0], -1, self.hop)
         old = torch.cat([state["past"], new[:, :-1]], dim=1)
         frames = torch.cat([old, new], dim=-1)
+        following: State = {"past": new[:, -1:]}
+        if self.offset_frames:
+            means = torch.cat([state["means"], new.mean(-1)], dim=1)
+            following["means"] = means[:, new.shape[1] :]
+            kernel = means.new_full((1, 1, self.offset_frames), 1 / self.offset_frames)
+            offset = functional.conv1d(means[:, None], kernel)
+            frames = frames - offset.transpose(1, 2)
         coefficients = functional.linear(frames, self.dct)
         levels = torch.log(coefficients.square() @ self.average + 1e-8)
         gain = 3 * torch.exp(-0.5 * self.whitening * (levels @ self.spread))
@@ -110,7 +121,7 @@ class SpectralFeatures(Causal):
         detail = torch.log(pieces.square().mean(-1) + 1e-9)
         shape = coefficients[..., : self.hop] * gain
         features = torch.cat([shape, 0.2 * levels + 1.6, 0.2 * detail + 2.4], dim=-1)
-        return features, {"past": new[:, -1:]}
+        return features, following
 
 
 class SpectralEncoder(Causal):
