@@ -35,6 +35,16 @@ def test_the_graphs_name_their_state_and_hold_no_weights(small_folder: Path) -> 
             assert places["location"] == "weights.safetensors"
 
 
+def test_convolutions_stay_in_four_dimensions(small_folder: Path) -> None:
+    # What lies between them would cost onnxruntime its blocked layout.
+    for name in ("encoder.onnx", "decoder.onnx"):
+        nodes = onnx.load(small_folder / name, load_external_data=False).graph.node
+        makers = {output: node.op_type for node in nodes for output in node.output}
+        for node in nodes:
+            if node.op_type in ("Add", "Mul", "Sigmoid", "RMSNormalization", "Unsqueeze"):
+                assert "Squeeze" not in {makers.get(value) for value in node.input[:1]}
+
+
 def test_any_batch(small_folder: Path) -> None:
     session = onnxruntime.InferenceSession(str(small_folder / "decoder.onnx"))
     for batch, frames in ((1, 1), (5, 3)):

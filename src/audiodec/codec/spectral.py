@@ -27,27 +27,11 @@ def linear(inputs: int, outputs: int, scale: float = 1.0) -> nn.Linear:
     return layer
 
 
-class FeedForward(nn.ModuleList):
-    """Expand, SiLU, contract; [batch, frames, channels].
-
-    Exported as pointwise convolutions over an image of batch x frames: for a few frames
-    onnxruntime's blocked convolutions read the weights a third faster than matrix products do.
-    """
+class FeedForward(nn.Sequential):
+    """Expand, SiLU, contract; [batch, frames, channels]."""
 
     def __init__(self, expand: nn.Linear, contract: nn.Linear) -> None:
-        super().__init__([expand, nn.SiLU(), contract])
-
-    def forward(self, x: Tensor) -> Tensor:
-        expand, activation, contract = self
-        if not torch.compiler.is_exporting():
-            y: Tensor = contract(activation(expand(x)))
-            return y
-        image = x[None].movedim(-1, 1)
-        for layer in (expand, contract):
-            assert isinstance(layer, nn.Linear)
-            image = functional.conv2d(image, layer.weight[..., None, None], layer.bias)
-            image = image * image.sigmoid() if layer is expand else image
-        return image.movedim(1, -1).squeeze(0)
+        super().__init__(expand, nn.SiLU(), contract)
 
 
 def block(width: int, expansion: float, kernel: int, dilation: int) -> Residual:

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from audiodec.codec.codec import Codec
 from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
+from audiodec.export.layout import squeeze_late
 from audiodec.export.translations import TRANSLATIONS
 from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Runtime, Samples
@@ -157,6 +158,7 @@ def _export_graph(
     assert program is not None
     # Weights stay as they are: they live in the safetensors file.
     onnxscript.optimizer.fold_constants(program.model, should_fold=_no_weight)
+    squeeze_late(program.model.graph)
     model = program.model_proto
     _share_weights(model, path.parent / WEIGHTS)
     onnx.save(model, path)

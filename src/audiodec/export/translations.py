@@ -82,7 +82,8 @@ def _convolution(
 
 
 def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """A pointwise convolution, for the reason given in `codec/spectral.py` (FeedForward)."""
+    """A pointwise convolution over an image of batch x frames: for a few frames onnxruntime's
+    blocked convolutions read the weights a third faster than matrix products do."""
     image = op.Transpose(op.Unsqueeze(x, [0]), perm=[0, 3, 1, 2])
     y = op.Conv(image, op.Unsqueeze(weight, [2, 3]), bias)
     return op.Squeeze(op.Transpose(y, perm=[0, 2, 3, 1]), [0])
