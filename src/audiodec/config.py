@@ -55,8 +55,8 @@ class SpectralDecoderConfig:
     dilations: tuple[Positive, ...] = (1, 2, 2, 1, 2, 2, 1)
     bands: Positive = 32
     overlap: Positive = 64  # samples that cross-fade into the next frame
-    noise_above: float | None = 5000  # Hz above which bands may be filled with noise; None: never
-    noise_width: Annotated[float, Field(gt=0)] | None = None  # Hz of a noise's bands; None: `bands`
+    noise_above: Annotated[float, Field(gt=0)] = 5000  # Hz above which there is only noise
+    noise_width: Annotated[float, Field(gt=0)] = 1000  # Hz of the noise's bands
 
 
 @config

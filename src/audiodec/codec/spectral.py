@@ -136,13 +136,13 @@ class SpectralEncoder(Causal):
 
 
 class GainShapeHead(Causal):
-    """Hidden frames -> waveform: DCT shape times band gains, inverse DCT, short cross-fade.
+    """Hidden frames -> waveform: DCT coefficients, inverse DCT, short cross-fade.
 
     Each frame writes its own `hop` samples and a tail that fades into the next frame, so there
-    is no latency beyond the frame. In the upper bands noise of a learned level is added: what is
-    noisy in speech needs the right energy, not the right waveform (perceptual noise substitution,
-    Herre and Schulz, 1998). The noise comes from a fixed table, so the same codes decode to the
-    same sound. Float32.
+    is no latency beyond the frame. Below `noise_above` a coefficient is its shape times the gain
+    of its band. Above it is noise with the level of its band, for what sounds there in speech is
+    heard as its envelope, not as its waveform (perceptual noise substitution, Herre and Schulz,
+    1998). The noise comes from a fixed table, so the same codes decode to the same sound. Float32.
     """
 
     inverse: Tensor
@@ -157,54 +157,47 @@ class GainShapeHead(Causal):
         c = config.decoder
         assert isinstance(c, SpectralDecoderConfig)
         self.hop, self.overlap = config.hop, c.overlap
-        size = config.hop + c.overlap
+        size, nyquist = config.hop + c.overlap, config.sample_rate / 2
         ramp = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(c.overlap) + 0.5) / c.overlap)
         window = torch.cat([ramp, torch.ones(size - 2 * c.overlap), ramp.flip(0)])
-        nyquist = config.sample_rate / 2
-        _, spread = bark_bands(size, c.bands, nyquist)
         self.register_buffer("inverse", (dct_matrix(size) * window).t(), persistent=False)
+        self.shaped = min(size, round(c.noise_above / nyquist * size))  # coefficients
+        spread = bark_bands(size, c.bands, nyquist)[1][:, : self.shaped]
+        spread = spread[spread.any(1)]
         self.register_buffer("spread", spread, persistent=False)
-        self.shape = linear(c.width, size)
+        self.shape = linear(c.width, self.shaped)
         self.gain = linear(c.width, len(spread), scale=0.3)
+        noise_spread = even_bands(size, c.noise_above, nyquist, c.noise_width)[:, self.shaped :]
+        self.register_buffer("noise_spread", noise_spread, persistent=False)
+        fixed = torch.Generator().manual_seed(0)
+        noise = torch.randint(0, 2, (self.table_size, size - self.shaped), generator=fixed)
+        self.register_buffer("noise", noise * 2.0 - 1, persistent=False)
+        self.noise_gain = linear(c.width, len(noise_spread), scale=0.3)
         # Speech is louder at low frequencies: start there.
         with torch.no_grad():
-            self.gain.bias.copy_(torch.linspace(-3.5, -6, len(spread)))
-        self.noisy = c.noise_above is not None
-        if c.noise_above is not None:
-            if c.noise_width is None:
-                noise_spread = spread[spread.argmax(1) / size * nyquist >= c.noise_above]
-            else:
-                noise_spread = even_bands(size, c.noise_above, nyquist, c.noise_width)
-            self.register_buffer("noise_spread", noise_spread, persistent=False)
-            fixed = torch.Generator().manual_seed(0)
-            noise = torch.randint(0, 2, (self.table_size, size), generator=fixed) * 2.0 - 1
-            self.register_buffer("noise", noise, persistent=False)
-            self.noise_gain = linear(c.width, len(noise_spread), scale=0.3)
-            nn.init.constant_(self.noise_gain.bias, -8)
+            self.gain.bias.copy_(torch.linspace(-3.5, -5, len(spread)))
+            self.noise_gain.bias.copy_(torch.linspace(-5, -6, len(noise_spread)))
 
     def initial_state(self, batch: int) -> State:
-        state = {"tail": self.inverse.new_zeros(batch, self.overlap)}
-        if self.noisy:
-            state["frame"] = self.inverse.new_zeros(batch, 1)
-        return state
+        return {
+            "tail": self.inverse.new_zeros(batch, self.overlap),
+            "frame": self.inverse.new_zeros(batch, 1),
+        }
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        shape, gain = self.shape(x).float(), self.gain(x).float()
-        frame: State = {}
+        shape, gain, level = self.shape(x).float(), self.gain(x).float(), self.noise_gain(x).float()
         with torch.autocast(x.device.type, enabled=False):
-            coefficients = shape * (gain.clamp(-12.0, 3.0).exp() @ self.spread)
-            if "frame" in state:
-                level = self.noise_gain(x.float()).clamp(-12.0, 3.0).exp()
-                count = state["frame"] + torch.arange(x.shape[1], device=x.device)
-                row = count.fmod(self.table_size).long()
-                noise = functional.embedding(row, self.noise)
-                coefficients = coefficients + noise * (level @ self.noise_spread)
-                frame["frame"] = row[:, -1:].float() + 1
-            y = functional.linear(coefficients, self.inverse)
+            shaped = shape * (gain.clamp(-12.0, 3.0).exp() @ self.spread)
+            count = state["frame"] + torch.arange(x.shape[1], device=x.device)
+            row = count.fmod(self.table_size).long()
+            noise = functional.embedding(row, self.noise)
+            noise = noise * (level.clamp(-12.0, 3.0).exp() @ self.noise_spread)
+            y = functional.linear(torch.cat([shaped, noise], dim=-1), self.inverse)
         # The tail of each frame lies under the start of the next.
         tails = torch.cat([state["tail"][:, None], y[:, :-1, self.hop :]], dim=1)
         own = y[..., : self.hop] + functional.pad(tails, (0, self.hop - self.overlap))
-        return own.reshape(x.shape[0], 1, -1), {"tail": y[:, -1, self.hop :]} | frame
+        after = {"tail": y[:, -1, self.hop :], "frame": row[:, -1:].float() + 1}
+        return own.reshape(x.shape[0], 1, -1), after
 
 
 class SpectralDecoder(Causal):

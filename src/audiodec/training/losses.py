@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # window: mel bands
 COMPRESSION = 0.3  # exponent of compressed spectra: close to loudness
-COMPLEX_BELOW = 10_000  # Hz; phase above it is inaudible
+COMPLEX_BELOW = 5_000  # Hz; phase above it is inaudible, and the default decoder has noise there
 EXCESS = 2.0  # energy the original lacks costs more: it is heard as noise
 LEVEL_WINDOW = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to about 1 dB
 LEVEL_BANDS = 40
@@ -21,7 +21,7 @@ class SpectralLoss(nn.Module):
     """Log-mel, compressed complex and compressed magnitude distance at one resolution.
 
     The compressed distances are weighted over frequency by (1 + f / 400 Hz)^-1.5 and taken below
-    10 kHz on windows of 512 samples and more; the mel distance covers the whole band.
+    5 kHz on windows of 512 samples and more; the mel distance covers the whole band.
     """
 
     window: Tensor
