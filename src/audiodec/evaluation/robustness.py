@@ -18,7 +18,7 @@ LOWEST = -160.0  # dBFS: what counts for less, and for nothing at all
 # Promises:
 SILENT = -90.0  # dBFS at most where silence went in: a step of 16 bits
 LOUDER = 1.0  # dB at most, by RMS
-QUIETER = 6.0  # dB at most
+QUIETER = 6.0  # dB at most, likewise
 OFFSET = 0.01  # of full scale that the mean may move away from 0
 
 
@@ -27,7 +27,7 @@ class Heard:
     """One clip in one condition through the codec.
 
     Attributes:
-        level_in, level_out: RMS in dBFS.
+        level_in, level_out: RMS about the mean, in dBFS: an offset is not heard.
         peak: of the output, dBFS.
         scores: by metric, against what went in; None where the clip is beyond a metric.
         broken: promises that were not kept, in words.
@@ -46,7 +46,7 @@ class Row:
     """One condition, all clips.
 
     Attributes:
-        level_in, level_out: mean RMS in dBFS.
+        level_in, level_out: means in dBFS.
         peak: the highest of any clip's output, dBFS.
         scores: mean by metric; None where no clip can be scored.
         broken: promises that were not kept for a clip or more.
@@ -128,8 +128,8 @@ def summarise(heard: Sequence[Heard]) -> list[Row]:
 
 
 def level(samples: Samples) -> float:
-    """RMS of [samples] in dBFS."""
-    return decibels(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
+    """RMS of [samples] about their mean, in dBFS."""
+    return decibels(float(np.std(samples, dtype=np.float64)))
 
 
 def decibels(amplitude: float) -> float:
