@@ -60,7 +60,8 @@ def draw(rows: list[Row], picture: Path) -> None:
             axis.axvline(start, color="grey", linewidth=0.5)
         axis.set_title(title, fontsize=10)
         axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
-    axes[0, 0].legend(title="leg", fontsize=8, title_fontsize=8)
+    legs = axes[0, 0].get_legend_handles_labels()  # earlier legs have no curve of every kind
+    figure.legend(*legs, title="leg", fontsize=8, title_fontsize=8, loc="outside right upper")
     figure.supxlabel("steps", fontsize=9)
     figure.savefig(picture, metadata={"Date": None})
 
