@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 from itertools import groupby
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+
+from audiodec.fileio import write_whole
 
 FIELDS = ("leg", "step", "name", "value")
 PANELS = {  # name in the logs: title
@@ -78,8 +81,13 @@ def main() -> None:
             table = csv.DictReader(file)
             rows = [(r["leg"], int(r["step"]), r["name"], float(r["value"])) for r in table]
     for leg, run in options.add:
-        rows = [row for row in rows if row[0] != leg] + logged(leg, Path(run))
-    with options.table.open("w", newline="", encoding="utf-8") as file:
+        if not Path(run).is_dir():
+            parser.error(f"there is no run folder {run}")
+        try:
+            rows = [row for row in rows if row[0] != leg] + logged(leg, Path(run))
+        except KeyError:
+            parser.error(f"{run} has not logged its curves yet: let it reach its first validation")
+    with write_whole(str(options.table)) as out, io.TextIOWrapper(out, "utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         writer.writerows((leg, step, name, f"{value:.4g}") for leg, step, name, value in rows)

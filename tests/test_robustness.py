@@ -49,7 +49,7 @@ def test_broken_promises_are_found() -> None:
 
 def test_rows_keep_what_one_clip_broke() -> None:
     scores = {"PESQ-WB": 3.0, "ESTOI": None, "mel distance": 0.2}
-    one = Heard("clean", -20, -21, -3, scores, ())
+    one = Heard("clean", 1, -20, -21, -3, scores, ())
     (row,) = summarise(
         [one, replace(one, peak=-1, broken=("louder",), scores=scores | {"ESTOI": 0.5})]
     )

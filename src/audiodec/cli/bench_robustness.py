@@ -13,7 +13,7 @@ from audiodec.cli.bench_quality import Clips
 from audiodec.cli.common import Json, Model, console
 
 if TYPE_CHECKING:
-    from audiodec.evaluation.robustness import Row
+    from audiodec.evaluation.robustness import Heard
 
 
 def robustness(
@@ -52,7 +52,7 @@ def robustness(
     _print(f"{codec.info.id}, {codec.bitrates[-1]:g} kbps, {len(voices)} clip(s)", rows)
 
 
-def _print(title: str, rows: list[Row]) -> None:
+def _print(title: str, rows: list[Heard]) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table

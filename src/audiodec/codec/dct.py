@@ -40,8 +40,7 @@ def bark_bands(bins: int, count: int, nyquist: float) -> tuple[Tensor, Tensor]:
     _, band = np.unique(np.minimum(position.astype(int), count - 1), return_inverse=True)
     member = np.eye(band.max() + 1)[band]  # [bins, bands]
     centres = (member * np.arange(bins)[:, None]).sum(0) / member.sum(0)
-    spread = np.stack([np.interp(np.arange(bins), centres, row) for row in np.eye(len(centres))])
-    return torch.tensor(member / member.sum(0)).float(), torch.tensor(spread).float()
+    return torch.tensor(member / member.sum(0)).float(), _between(centres, np.arange(bins)).float()
 
 
 def even_bands(bins: int, lowest: float, nyquist: float, width: float) -> Tensor:
@@ -51,5 +50,9 @@ def even_bands(bins: int, lowest: float, nyquist: float, width: float) -> Tensor
     """
     frequency = (np.arange(bins) + 0.5) / bins * nyquist
     centres = np.arange(lowest + width / 2, nyquist, width)
-    spread = np.stack([np.interp(frequency, centres, row) for row in np.eye(len(centres))])
-    return torch.tensor(spread * (frequency >= lowest)).float()
+    return (_between(centres, frequency) * torch.tensor(frequency >= lowest)).float()
+
+
+def _between(centres: np.ndarray, places: np.ndarray) -> Tensor:
+    """Weights [centres, places] of linear interpolation, constant beyond the outer centres."""
+    return torch.tensor(np.stack([np.interp(places, centres, row) for row in np.eye(len(centres))]))

@@ -9,12 +9,12 @@ import soxr
 from numpy.typing import NDArray
 
 from audiodec.evaluation.metrics.pitch import STEP, track
+from audiodec.prepare.frames import cut, envelope, overlap_add
 from audiodec.runtime.base import Samples
 
 Curve = NDArray[np.floating]
 
 WINDOW, HOPS = 0.0213, 4  # seconds, and hops in one
-ENVELOPE = 1.2e-3  # seconds of cepstrum that count as vocal tract; pitch lies above
 UNVOICED = 0.01  # seconds between grains where there is no pitch
 MAJOR = np.array([0, 2, 4, 5, 7, 9, 11])  # semitones
 
@@ -39,21 +39,16 @@ def whisper(samples: Samples, rate: int, random: np.random.Generator) -> Samples
     hop, window = size // HOPS, np.hanning(size + 1)[:-1]
     padding = (size, size + -len(samples) % hop)
     noise = random.standard_normal(len(samples) + sum(padding))
-    frames = np.lib.stride_tricks.sliding_window_view
-    speech = np.fft.rfft(frames(np.pad(samples, padding), size)[::hop] * window)
-    breath = np.fft.rfft(frames(noise, size)[::hop] * window)
-    cepstrum = np.fft.irfft(np.log(np.abs(speech) + 1e-6), size)
-    kept = round(ENVELOPE * rate)
-    cepstrum[:, kept : size - kept + 1] = 0
-    envelope = np.fft.rfft(cepstrum).real
-    seconds = (np.arange(len(envelope)) * hop + size / 2 - padding[0]) / rate
+    speech, breath = (
+        np.fft.rfft(cut(x, size, hop) * window) for x in (np.pad(samples, padding), noise)
+    )
+    tract = envelope(speech, rate)
+    seconds = (np.arange(len(tract)) * hop + size / 2 - padding[0]) / rate
     voiced = _at(track(samples, rate), seconds) > 0
     decibels = _slope(np.fft.rfftfreq(size, 1 / rate), 300, 6, 12) - 20
-    envelope[voiced] += decibels * np.log(10) / 20
-    pieces = np.fft.irfft(breath * np.exp(envelope) / np.sqrt(np.sum(window**2)), size) * window
-    whole = np.zeros(len(noise))
-    for i, piece in enumerate(pieces):
-        whole[i * hop : i * hop + size] += piece / 1.5  # what the squared windows add up to
+    tract[voiced] += decibels * np.log(10) / 20
+    pieces = np.fft.irfft(breath * np.exp(tract) / np.sqrt(np.sum(window**2)), size) * window
+    whole = overlap_add(pieces, hop) / 1.5  # what the squared windows add up to
     return whole[size : size + len(samples)].astype(np.float32)
 
 
@@ -104,11 +99,10 @@ def _notes(f0: Curve) -> Curve:
     tonic = np.median(f0[voiced])
     spoken = 5 + 12 * np.log2(np.interp(frames, voiced, f0[voiced]) / tonic)
     phrase, glide = round(0.15 / STEP), 2  # frames on each side
-    windows = np.lib.stride_tricks.sliding_window_view
-    spoken = np.median(windows(np.pad(spoken, phrase, "edge"), 2 * phrase + 1), axis=1)
+    spoken = np.median(cut(np.pad(spoken, phrase, "edge"), 2 * phrase + 1, 1), axis=1)
     scale = (MAJOR + 12 * np.arange(-3, 4)[:, None]).ravel()
     sung = scale[np.abs(spoken[:, None] - scale).argmin(axis=1)].astype(float)
-    sung = windows(np.pad(sung, glide, "edge"), 2 * glide + 1).mean(axis=1)
+    sung = cut(np.pad(sung, glide, "edge"), 2 * glide + 1, 1).mean(axis=1)
     return np.asarray(tonic * 2 ** (sung / 12))
 
 

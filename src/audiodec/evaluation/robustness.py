@@ -24,32 +24,14 @@ OFFSET = 0.01  # of full scale that the mean may move away from 0
 
 @dataclass(frozen=True)
 class Heard:
-    """One clip in one condition through the codec.
+    """Clips in one condition through the codec.
 
     Attributes:
-        level_in, level_out: RMS about the mean, in dBFS: an offset is not heard.
-        peak: of the output, dBFS.
-        scores: by metric, against what went in; None where the clip is beyond a metric.
-        broken: promises that were not kept, in words.
-    """
-
-    condition: str
-    level_in: float
-    level_out: float
-    peak: float
-    scores: Mapping[str, float | None]
-    broken: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One condition, all clips.
-
-    Attributes:
-        level_in, level_out: means in dBFS.
+        clips: how many.
+        level_in, level_out: RMS about the mean, in dBFS: an offset is not heard. Means over clips.
         peak: the highest of any clip's output, dBFS.
-        scores: mean by metric; None where no clip can be scored.
-        broken: promises that were not kept for a clip or more.
+        scores: mean by metric, against what went in; None where no clip can be scored.
+        broken: promises that were not kept for a clip or more, in words.
     """
 
     condition: str
@@ -64,7 +46,7 @@ class Row:
 def measure(
     codec: Codec, clips: Sequence[Samples], conditions: Mapping[str, Condition]
 ) -> Iterator[Heard]:
-    """Every clip in every condition at the codec's highest rate, condition by condition.
+    """Every single clip in every condition at the codec's highest rate, condition by condition.
 
     A clip meets the same random numbers whatever the condition and whatever else is measured.
 
@@ -84,7 +66,7 @@ def measure(
             broken = tuple(broken_promises(given, made))
             scores = score(given, made, codec.sample_rate, METRICS)
             peak = decibels(float(np.abs(made).max()))
-            yield Heard(name, level(given), level(made), peak, scores, broken)
+            yield Heard(name, 1, level(given), level(made), peak, scores, broken)
 
 
 def broken_promises(given: Samples, made: Samples) -> Iterator[str]:
@@ -105,8 +87,8 @@ def broken_promises(given: Samples, made: Samples) -> Iterator[str]:
         yield "quieter"
 
 
-def summarise(heard: Sequence[Heard]) -> list[Row]:
-    """One row a condition, in the order they come."""
+def summarise(heard: Sequence[Heard]) -> list[Heard]:
+    """All clips of a condition together, in the order the conditions come."""
     rows = []
     for name in dict.fromkeys(h.condition for h in heard):
         own = [h for h in heard if h.condition == name]
@@ -115,7 +97,7 @@ def summarise(heard: Sequence[Heard]) -> list[Row]:
             values = [v for h in own if (v := h.scores[metric]) is not None]
             means[metric] = float(np.mean(values)) if values else None
         rows.append(
-            Row(
+            Heard(
                 name, len(own),
                 float(np.mean([h.level_in for h in own])),
                 float(np.mean([h.level_out for h in own])),

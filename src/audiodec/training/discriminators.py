@@ -89,12 +89,8 @@ class SpectrogramDiscriminator(_Layers):
 
     def forward(self, x: Tensor) -> Features:
         with torch.autocast(x.device.type, enabled=False):
-            spectrum = torch.stft(
-                x[:, 0].float(), self.size, self.hop, len(self.window), self.window,
-                return_complex=True,
-            )  # fmt: skip
-            power = torch.view_as_real(spectrum.transpose(1, 2)).square().sum(-1)
-            magnitude = (power + 1e-9).sqrt()
+            power = _power(x, self.size, self.hop, self.window)
+            magnitude = (power.transpose(1, 2) + 1e-9).sqrt()
         return super().forward(magnitude[:, None])
 
 
@@ -124,11 +120,7 @@ class FrameDiscriminator(_Layers):
 
     def forward(self, x: Tensor) -> Features:
         with torch.autocast(x.device.type, enabled=False):
-            size = self.size
-            spectrum = torch.stft(
-                x[:, 0].float(), size, size // 4, size, self.window, return_complex=True
-            )
-            power = torch.view_as_real(spectrum).square().sum(-1) / self.window.square().sum()
+            power = _power(x, self.size, self.size // 4, self.window) / self.window.square().sum()
             loudness = (power + 1e-9).pow(0.15)
         return super().forward(loudness)
 
@@ -172,3 +164,9 @@ def _scaled(channels: int, width: float) -> int:
     """Channels at a share of the published width; a multiple of 16 where groups may need it."""
     unit = 16 if channels >= 64 else 1
     return max(1, round(channels * width / unit)) * unit
+
+
+def _power(x: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
+    """Power spectra of waveforms [batch, 1, samples]: [batch, bins, frames]."""
+    spectrum = torch.stft(x[:, 0].float(), size, hop, len(window), window, return_complex=True)
+    return torch.view_as_real(spectrum).square().sum(-1)

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from audiodec.prepare.frames import cut, envelope, overlap_add
 from audiodec.prepare.mixing import convolve
 from audiodec.training.recipe import Perturbation
 
 Samples = NDArray[np.float32]
 
 WINDOW, HOP = 1024, 256  # of the formant warp
-ENVELOPE = 1.2e-3  # seconds of cepstrum that count as vocal tract; pitch lies above
 STRONGEST = 2.5  # nepers (22 dB) that the warp raises or lowers any frequency by
 KNEE = 0.8  # of the band, above which the warp bends back to the band's edge
 KNOTS = 9  # of the equaliser, from LOWEST to the Nyquist frequency, evenly in octaves
@@ -85,7 +84,7 @@ def extend(samples: Samples, bandwidth: float, rate: int, random: np.random.Gene
     padding = [(0, 0)] * (samples.ndim - 1) + [(hop, hop + -length % hop)]
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size)  # its square adds up to 1
     speech, noise = (
-        np.fft.rfft(sliding_window_view(np.pad(x, padding), size, axis=-1)[..., ::hop, :] * window)
+        np.fft.rfft(cut(np.pad(x, padding), size, hop) * window)
         for x in (kept, random.normal(size=samples.shape))
     )
     frequency = np.fft.rfftfreq(size, 1 / rate)
@@ -93,11 +92,7 @@ def extend(samples: Samples, bandwidth: float, rate: int, random: np.random.Gene
     level = np.sqrt(np.mean(np.abs(speech[..., octave]) ** 2, axis=-1, keepdims=True))
     slope = 10 ** (-steepness / 20 * np.log2(np.maximum(frequency, bandwidth) / bandwidth))
     made = noise * (level * slope / np.sqrt(size / 2))  # the window halves the noise's energy
-    pieces = np.fft.irfft(made) * window
-    out = np.zeros((*kept.shape[:-1], pieces.shape[-2] * hop + hop))
-    for i in range(pieces.shape[-2]):
-        out[..., i * hop : i * hop + size] += pieces[..., i, :]
-    top = out[..., hop : hop + length]
+    top = overlap_add(np.fft.irfft(made) * window, hop)[..., hop : hop + length]
     return np.asarray(kept + top - lowpass(top, bandwidth, rate), np.float32)
 
 
@@ -116,25 +111,18 @@ def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) 
     padding = [(0, 0)] * (samples.ndim - 1) + [(WINDOW, WINDOW + -length % HOP)]
     padded = np.pad(samples, padding)
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # its square adds up to 1.5
-    frames = sliding_window_view(padded, WINDOW, axis=-1)[..., ::HOP, :]
-    spectrum = np.fft.rfft(frames * window)
-    cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-5))
-    kept = round(ENVELOPE * rate)
-    cepstrum[..., kept : WINDOW - kept + 1] = 0
-    envelope = np.fft.rfft(cepstrum).real
+    spectrum = np.fft.rfft(cut(padded, WINDOW, HOP) * window)
+    smooth = envelope(spectrum, rate)
     frequency = np.fft.rfftfreq(WINDOW, 1 / rate)
     knee = KNEE * bandwidth * min(1.0, factor)
     source = np.interp(frequency, [0, knee, bandwidth], [0, knee / factor, bandwidth])
     source = np.where(frequency > bandwidth, frequency, source) / frequency[1]  # in bins
     low = np.minimum(source.astype(int), len(frequency) - 2)
     part = source - low
-    warped = envelope[..., low] * (1 - part) + envelope[..., low + 1] * part
-    gain = np.exp(np.clip(warped - envelope, -STRONGEST, STRONGEST))
-    pieces = np.fft.irfft(spectrum * gain) * window / 1.5
-    out = np.zeros_like(padded)
-    for i in range(pieces.shape[-2]):
-        out[..., i * HOP : i * HOP + WINDOW] += pieces[..., i, :]
-    return out[..., WINDOW : WINDOW + length]
+    warped = smooth[..., low] * (1 - part) + smooth[..., low + 1] * part
+    gain = np.exp(np.clip(warped - smooth, -STRONGEST, STRONGEST))
+    warped_samples = overlap_add(np.fft.irfft(spectrum * gain) * window / 1.5, HOP)
+    return np.asarray(warped_samples[..., WINDOW : WINDOW + length], np.float32)
 
 
 def equalize(samples: Samples, gains: NDArray[np.float64], rate: int) -> Samples:
