@@ -111,6 +111,8 @@ def read_clip(path: Path) -> Samples:
     Raises:
         AudioError: it cannot be read, is empty, or longer than ten minutes.
     """
+    if not path.exists():
+        raise AudioError(f"{path} cannot be read: No such file or directory")
     try:
         with soundfile.SoundFile(path) as file:
             if not 0 < file.frames <= LONGEST * file.samplerate:
