@@ -25,16 +25,17 @@ def level(output: torch.Tensor, target: torch.Tensor, bandwidth: float = RATE / 
 
 def test_noises_of_one_envelope_are_close_and_louder_ones_are_not() -> None:
     assert level(noise(0), noise(0)) == 0
-    assert level(noise(1), noise(0)) < 0.12  # the level of a noise wavers by about 1 dB
+    assert level(noise(1), noise(0)) < 0.2  # in such bands a noise wavers by nearly 2 dB
     assert level(2 * noise(1), noise(0)) == pytest.approx(0.6, abs=0.03)  # 6 dB
     assert level(0.5 * noise(1), noise(0)) == pytest.approx(0.6, abs=0.03)
 
 
-def test_levels_count_between_4_khz_and_what_is_believed() -> None:
+def test_levels_count_between_200_hz_and_what_is_believed() -> None:
     target = noise(0)
-    assert level(target + noise(1, high=3000), target) < 0.01
+    assert level(target + noise(1, high=100), target) < 0.01
+    assert level(target + noise(1, 1000, 3000), target) > 0.05
     assert level(target + noise(1, low=13000), target, bandwidth=12000) < 0.01
-    assert level(target + noise(1, low=13000), target) > 0.05
+    assert level(target + noise(1, low=13000), target) > 0.04
     assert level(target + noise(1, 6000, 11000), target, bandwidth=12000) > 0.05
 
 

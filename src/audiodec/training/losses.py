@@ -11,9 +11,9 @@ MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # windo
 COMPRESSION = 0.3  # exponent of compressed spectra: close to loudness
 COMPLEX_BELOW = 5_000  # Hz; phase above it is inaudible, and the default decoder has noise there
 EXCESS = 2.0  # energy the original lacks costs more: it is heard as noise
-LEVEL_WINDOW = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to about 1 dB
-LEVEL_BANDS = 40
-LEVEL_ABOVE = 4000  # Hz; below it the waveform itself is followed
+LEVEL_WINDOW = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to 1 or 2 dB
+LEVEL_BANDS = 60  # 70 Hz apart at 500 Hz, 500 Hz at 8 kHz
+LEVEL_ABOVE = 200  # Hz; below it bands are narrower than what a bin sees
 LEVEL_FLOOR = 1e-4  # of the loudest band of a frame, in power; less is masked
 
 
@@ -90,10 +90,11 @@ class SpectralLoss(nn.Module):
 
 
 class LevelLoss(nn.Module):
-    """Distance of band levels above 4 kHz over windows so long that noises with one envelope agree.
+    """Distance of band levels over windows so long that noises with one envelope agree.
 
     What is noisy in speech is heard as its envelope. The short windows of `SpectralLoss` see two
-    noises differ by 6 dB a bin whatever their envelopes, and their gradient drowns in it.
+    noises differ by 6 dB a bin whatever their envelopes, and their gradient drowns in it. Where
+    the waveform is followed, levels are what a listener notices of its error.
     """
 
     window: Tensor
