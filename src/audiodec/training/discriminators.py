@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from audiodec.training.published_losses import STFTS
+from audiodec.training.published_losses import STFTS, power_spectrum
 
 Features = list[Tensor]
 PERIODS = (2, 3, 5, 7, 11)
@@ -89,8 +89,8 @@ class SpectrogramDiscriminator(_Layers):
 
     def forward(self, x: Tensor) -> Features:
         with torch.autocast(x.device.type, enabled=False):
-            power = _power(x, self.size, self.hop, self.window)
-            magnitude = (power.transpose(1, 2) + 1e-9).sqrt()
+            power = power_spectrum(x[:, 0].float(), self.size, self.hop, self.window)
+            magnitude = (power + 1e-9).sqrt()
         return super().forward(magnitude[:, None])
 
 
@@ -120,9 +120,10 @@ class FrameDiscriminator(_Layers):
 
     def forward(self, x: Tensor) -> Features:
         with torch.autocast(x.device.type, enabled=False):
-            power = _power(x, self.size, self.size // 4, self.window) / self.window.square().sum()
-            loudness = (power[:, : self.bins] + 1e-9).pow(0.15)
-        return super().forward(loudness)
+            power = power_spectrum(x[:, 0].float(), self.size, self.size // 4, self.window)
+            power = power[..., : self.bins] / self.window.square().sum()
+            loudness = (power + 1e-9).pow(0.15)
+        return super().forward(loudness.transpose(1, 2))
 
 
 class Discriminators(nn.Module):
@@ -164,9 +165,3 @@ def _scaled(channels: int, width: float) -> int:
     """Channels at a share of the published width; a multiple of 16 where groups may need it."""
     unit = 16 if channels >= 64 else 1
     return max(1, round(channels * width / unit)) * unit
-
-
-def _power(x: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
-    """Power spectra of waveforms [batch, 1, samples]: [batch, bins, frames]."""
-    spectrum = torch.stft(x[:, 0].float(), size, hop, len(window), window, return_complex=True)
-    return torch.view_as_real(spectrum).square().sum(-1)

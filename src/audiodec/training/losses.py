@@ -7,13 +7,15 @@ import math
 import torch
 from torch import Tensor, nn
 
+from audiodec.training.published_losses import power_spectrum
+
 MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # window: mel bands
 COMPRESSION = 0.3  # exponent of compressed spectra: close to loudness
 COMPLEX_BELOW = 5_000  # Hz; phase above it is inaudible, and the default decoder has noise there
 EXCESS = 2.0  # energy the original lacks costs more: it is heard as noise
 LEVEL_WINDOW = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to 1 or 2 dB
 LEVEL_BANDS = 60  # 70 Hz apart at 500 Hz, 500 Hz at 8 kHz
-LEVEL_ABOVE = 200  # Hz; below it bands are narrower than what a bin sees
+LEVEL_ABOVE = 200  # Hz; below it bands are narrower than the window's main lobe, 94 Hz
 LEVEL_FLOOR = 1e-4  # of the loudest band of a frame, in power; less is masked
 
 
@@ -128,8 +130,7 @@ class LevelLoss(nn.Module):
     def _power(self, x: Tensor) -> Tensor:
         """[batch, samples] -> [batch, frames, bands]."""
         size = LEVEL_WINDOW
-        spectrum = torch.stft(x, size, size // 4, size, self.window, return_complex=True)
-        return torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2) @ self.bands
+        return power_spectrum(x, size, size // 4, self.window) @ self.bands
 
 
 def mel_filters(size: int, bands: int, sample_rate: int) -> tuple[Tensor, Tensor]:
