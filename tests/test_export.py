@@ -11,6 +11,12 @@ import onnxruntime
 import pytest
 
 from audiodec.codec.codec import Codec
+from audiodec.config import (
+    CodecConfig,
+    HifiganDecoderConfig,
+    QuantizerConfig,
+    SeanetEncoderConfig,
+)
 from audiodec.errors import ModelError
 from audiodec.export import onnx as export
 
@@ -43,6 +49,30 @@ def test_convolutions_stay_in_four_dimensions(small_folder: Path) -> None:
         for node in nodes:
             if node.op_type in ("Add", "Mul", "Sigmoid", "RMSNormalization", "Unsqueeze"):
                 assert "Squeeze" not in {makers.get(value) for value in node.input[:1]}
+
+
+def test_past_and_present_join_with_channels_last(tmp_path: Path) -> None:
+    network = Codec(
+        CodecConfig(
+            sample_rate=16000,
+            hop=20,
+            encoder=SeanetEncoderConfig(kind="seanet", channels=4, ratios=(2, 4), strides=(4, 5)),
+            quantizer=QuantizerConfig(stages=2, codebook_size=16, dim=8),
+            decoder=HifiganDecoderConfig(
+                kind="hifigan", channels=16, strides=(5, 4), kernels=(3,), groups=3
+            ),
+        )
+    )
+    export.export_model(network, "joins", tmp_path / "joins")  # compares with torch in any chunks
+    for name in ("encoder.onnx", "decoder.onnx"):
+        graph = onnx.load(tmp_path / "joins" / name, load_external_data=False).graph
+        states = {i.name: i.type.tensor_type.shape.dim for i in graph.input[1:]}
+        joins = [n for n in graph.node if n.op_type == "Concat" and n.input[0] in states]
+        assert len(joins) == len(states) > 5
+        for join in joins:
+            shape = states[join.input[0]]
+            one = name == "encoder.onnx" and len(shape) == 3  # the waveform has one channel
+            assert one or (len(shape) == 4 and join.attribute[0].i == 2)
 
 
 def test_any_batch(small_folder: Path) -> None:

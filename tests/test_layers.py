@@ -87,6 +87,20 @@ def test_transposed_convolution(
     torch.testing.assert_close(stream(layer, x, chunks, 2), offline, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("kernel", "stride", "bias"), [(10, 5, True), (7, 3, False), (3, 3, True)])
+def test_an_exported_transposed_convolution_is_the_same(
+    kernel: int, stride: int, bias: bool
+) -> None:
+    layer = CausalConvTranspose1d(4, 3, kernel, stride=stride, bias=bias)
+    if layer.bias is not None:
+        torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, 4, 6)
+    exported = torch.export.export(layer, (x,))
+    targets = {str(node.target) for node in exported.graph.nodes}
+    assert "aten.conv2d.default" in targets  # one plain convolution, nothing overlaps
+    torch.testing.assert_close(exported.module()(x), layer(x), atol=1e-5, rtol=0)
+
+
 @given(chunkings, st.integers(1, 3), st.integers(1, 6), st.integers(1, 4))
 def test_depthwise_filter(chunks: list[int], batch: int, kernel: int, dilation: int) -> None:
     layer = DepthwiseFilter(3, kernel, dilation)

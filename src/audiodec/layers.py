@@ -48,60 +48,71 @@ class CausalConv1d(Causal):
         )
 
     def initial_state(self, batch: int) -> State:
-        return {"past": self.conv.weight.new_zeros(batch, self.conv.in_channels, self.past)}
+        return _past_samples(self.conv, batch, self.past)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        x = torch.cat([state["past"].to(x.dtype), x], dim=-1)
-        return self.conv(x), {"past": x[..., x.shape[-1] - self.past :]}
+        x, after = _with_past(x, state)
+        return self.conv(x), after
 
 
 class CausalConvTranspose1d(Causal):
     """Upsampling by `stride`: [batch, in, n] -> [batch, out, n * stride], no future needed.
 
-    Each input reaches `kernel` outputs; what falls beyond the emitted samples is kept without
-    bias, added to the next step's output, and the bias is added on emission.
+    Each input reaches `kernel` outputs from its own first one on; keeps the past inputs that
+    reach into the present.
 
     Raises:
         ValueError: the kernel is shorter than the stride (samples would stay empty).
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        stride: int,
-        groups: int = 1,
-        bias: bool = True,
+        self, in_channels: int, out_channels: int, kernel: int, *, stride: int, bias: bool = True
     ) -> None:
         super().__init__()
-        self.tail = kernel - stride
-        if self.tail < 0:
+        if kernel < stride:
             raise ValueError(f"kernel {kernel} is shorter than the stride {stride}")
-        self.conv = nn.ConvTranspose1d(
-            in_channels, out_channels, kernel, stride, groups=groups, bias=False
-        )
+        self.stride, self.past = stride, math.ceil(kernel / stride) - 1
+        self.conv = nn.ConvTranspose1d(in_channels, out_channels, kernel, stride, bias=False)
         self.bias = nn.Parameter(torch.zeros(out_channels, 1)) if bias else None
 
     def initial_state(self, batch: int) -> State:
-        return {"tail": self.conv.weight.new_zeros(batch, self.conv.out_channels, self.tail)}
+        return _past_samples(self.conv, batch, self.past)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        y, tail = overlap_add(self.conv(x), state["tail"].to(x.dtype))
-        return (y if self.bias is None else y + self.bias), {"tail": tail}
+        x, after = _with_past(x, state)
+        if torch.compiler.is_exporting():
+            y = self._as_convolution(x)
+        else:
+            y = self.conv(x)[..., self.past * self.stride : x.shape[-1] * self.stride]
+            y = y if self.bias is None else y + self.bias
+        return y, after
+
+    def _as_convolution(self, x: Tensor) -> Tensor:
+        """The same for an exported graph: one convolution to `stride` times as many channels,
+        which then become samples (Shi et al., "Is the deconvolution layer the same as a
+        convolutional layer?", 2016). Runtimes read its weights fastest, and with channels last
+        nothing moves."""
+        inputs, outputs, kernel = self.conv.weight.shape
+        taps = functional.pad(self.conv.weight, (0, (self.past + 1) * self.stride - kernel))
+        taps = taps.reshape(inputs, outputs, self.past + 1, self.stride).flip(2)
+        weight = taps.permute(3, 1, 0, 2).reshape(-1, inputs, 1, self.past + 1)
+        bias = None if self.bias is None else self.bias[:, 0].repeat(self.stride)
+        y = functional.conv2d(x.unsqueeze(2), weight, bias).permute(0, 2, 3, 1)
+        return y.reshape(y.shape[0], 1, -1, outputs).permute(0, 3, 1, 2).squeeze(2)
 
 
-def overlap_add(y: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
-    """Add the previous tail to the start of `y` and split off as long a new tail.
+def _past_samples(conv: nn.Conv1d | nn.ConvTranspose1d, batch: int, count: int) -> State:
+    """The silence before a stream, if the layer looks back at all."""
+    return {"past": conv.weight.new_zeros(batch, conv.in_channels, count)} if count else {}
 
-    Args:
-        y: [..., emitted + tail].
-        tail: [..., tail], what the previous step held back.
-    """
-    kept, emitted = tail.shape[-1], y.shape[-1] - tail.shape[-1]
-    y = y + functional.pad(tail, (0, emitted))
-    return y[..., :emitted], y[..., y.shape[-1] - kept :]
+
+def _with_past(x: Tensor, state: State) -> tuple[Tensor, State]:
+    """The samples to convolve, and the state after them."""
+    if not state:
+        return x, {}
+    past = state["past"]
+    x = torch.cat([past.to(x.dtype), x], dim=-1)
+    return x, {"past": x[..., x.shape[-1] - past.shape[-1] :]}
 
 
 class RMSNorm(nn.Module):

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-ELEMENTWISE = ("Add", "Clip", "Elu", "LeakyRelu", "Mul", "Sigmoid", "Tanh")
+ELEMENTWISE = ("Add", "Clip", "Exp", "LeakyRelu", "Max", "Min", "Mul", "Sigmoid", "Sub", "Tanh")
 
 
 def squeeze_late(graph: ir.Graph) -> None:
-    """Move every Squeeze behind the elementwise operations and norms that follow it; drop those
-    that an Unsqueeze undoes."""
+    """Move every Squeeze behind the elementwise operations and norms that follow it, and undo
+    those that an Unsqueeze undoes. Leaves unused nodes behind."""
     for node in list(graph):
         if node.op_type == "Unsqueeze":
             squeeze = _squeeze(node.inputs[0])
@@ -24,9 +24,22 @@ def squeeze_late(graph: ir.Graph) -> None:
                 _replace(node, squeeze.inputs[0])
         elif node.op_type in ELEMENTWISE or _is_norm(node):
             _move_behind(graph, node)
-    for node in reversed(list(graph)):
-        if node.op_type in ("Squeeze", "Unsqueeze") and _is_unused(node.outputs[0]):
-            graph.remove(node, safe=True)
+    for node in graph:
+        if node.op_type == "Squeeze" and len(node.inputs) == 2:
+            _describe(node)
+
+
+def _describe(squeeze: ir.Node) -> None:
+    """Note the shape of a value before its squeeze. onnxruntime cannot tell by itself that two
+    convolutions are equally long, and only then adds one to the other on the way out."""
+    (wide, axes), narrow = squeeze.inputs, squeeze.outputs[0]
+    added = ir.convenience.get_const_tensor(axes) if axes is not None else None
+    if wide is None or wide.shape is not None or narrow.shape is None or added is None:
+        return
+    sizes = list(narrow.shape)
+    for axis in added.numpy():
+        sizes.insert(axis, 1)
+    wide.shape, wide.type = ir.Shape(sizes), narrow.type
 
 
 def _move_behind(graph: ir.Graph, node: ir.Node) -> None:
@@ -78,10 +91,6 @@ def _same(first: ir.Value | None, second: ir.Value | None) -> bool:
 def _broadcasts(value: ir.Value, node: ir.Node) -> bool:
     """Whether an input means the same with one more dimension beside it."""
     return value.shape is not None and (len(value.shape) == 0 or _is_norm(node))
-
-
-def _is_unused(value: ir.Value) -> bool:
-    return not value.uses() and not value.is_graph_output()
 
 
 def _is_norm(node: ir.Node) -> bool:

@@ -24,12 +24,14 @@ import numpy as np
 import onnx
 import onnxscript
 import torch
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from audiodec.codec.codec import Codec
 from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
+from audiodec.export.joins import join_channels_last
 from audiodec.export.layout import squeeze_late
 from audiodec.export.translations import TRANSLATIONS
 from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
@@ -159,6 +161,8 @@ def _export_graph(
     # Weights stay as they are: they live in the safetensors file.
     onnxscript.optimizer.fold_constants(program.model, should_fold=_no_weight)
     squeeze_late(program.model.graph)
+    join_channels_last(program.model.graph)
+    RemoveUnusedNodesPass()(program.model)
     model = program.model_proto
     _share_weights(model, path.parent / WEIGHTS)
     onnx.save(model, path)

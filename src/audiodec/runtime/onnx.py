@@ -13,6 +13,7 @@ from audiodec.errors import ModelError
 from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Samples, State
 from audiodec.runtime.codebooks import Codebooks
+from audiodec.runtime.huge_pages import huge_pages
 
 
 class OnnxRuntime:
@@ -65,13 +66,14 @@ class _Graph:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self.session = InferenceSession(
-                str(path),
-                options,
-                providers=["CPUExecutionProvider"],
-                # It would take the SiLU out of the blocked layout of the convolutions around it.
-                disabled_optimizers=["QuickGeluFusion"],
-            )
+            with huge_pages():
+                self.session = InferenceSession(
+                    str(path),
+                    options,
+                    providers=["CPUExecutionProvider"],
+                    # It would take the SiLU out of the blocked layout of the convolutions around.
+                    disabled_optimizers=["QuickGeluFusion"],
+                )
         except Exception as error:  # onnxruntime's own exceptions share no base class
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {reason}") from None
