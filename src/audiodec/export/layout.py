@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-ELEMENTWISE = ("Add", "Clip", "Exp", "LeakyRelu", "Max", "Min", "Mul", "Sigmoid", "Sub", "Tanh")
+ELEMENTWISE = ("Add", "Clip", "Exp", "LeakyRelu", "Max", "Mul", "Sigmoid", "Sub", "Tanh")
 
 
 def squeeze_late(graph: ir.Graph) -> None:

@@ -22,7 +22,7 @@ def _index(x: Any, indices: Any) -> Any:
 def _elu(x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Any:
     """max(x, e^min(x, 0) - 1): onnxruntime's Exp is vectorised, its Elu takes twice as long."""
     assert alpha == scale == input_scale == 1
-    return op.Max(x, op.Sub(op.Exp(op.Min(x, 0.0)), 1.0))
+    return op.Max(x, op.Sub(op.Exp(op.Clip(x, None, 0.0)), 1.0))
 
 
 def _clamp(x: Any, low: float | None = None, high: float | None = None) -> Any:
