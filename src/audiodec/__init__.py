@@ -23,7 +23,7 @@ from audiodec.pretrained import ModelFolders, find_model
 from audiodec.runtime.codebooks import check_codebooks
 from audiodec.session import Codec, Decoder, Encoder
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 __all__ = [
     "AudioDecError",
     "AudioError",

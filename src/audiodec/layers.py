@@ -112,7 +112,7 @@ def _with_past(x: Tensor, state: State) -> tuple[Tensor, State]:
         return x, {}
     past = state["past"]
     x = torch.cat([past.to(x.dtype), x], dim=-1)
-    return x, {"past": x[..., x.shape[-1] - past.shape[-1] :]}
+    return x, {"past": x[..., -past.shape[-1] :]}
 
 
 class RMSNorm(nn.Module):
