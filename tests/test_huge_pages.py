@@ -21,6 +21,9 @@ def _memory() -> mmap.mmap:
     return memory
 
 
+pytestmark = pytest.mark.skipif(not SMAPS.exists(), reason="no /proc here")
+
+
 def _advised() -> int:
     """Kilobytes of memory whose flags say that huge pages are wanted."""
     total = size = 0
@@ -47,8 +50,14 @@ def test_only_new_memory_is_advised() -> None:
 def test_without_them_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     off = tmp_path / "enabled"
     off.write_text("always madvise [never]\n")
-    for place in (off, tmp_path / "missing"):
-        monkeypatch.setattr(module, "ENABLED", place)
+    for name, place in (
+        ("ENABLED", off),
+        ("ENABLED", tmp_path / "missing"),
+        ("MAPS", tmp_path / "missing"),
+    ):
+        monkeypatch.setattr(module, name, place)
+        before = _advised()
         with huge_pages():
             memory = _memory()
         assert memory[0] == ord("x")
+        assert _advised() == before

@@ -23,13 +23,13 @@ Range = tuple[int, int]  # first address, and the one behind
 def huge_pages() -> Iterator[None]:
     """Ask for huge pages for the memory that the process gains inside.
 
-    A wish: where the system has none to give (not Linux, or switched off), nothing happens.
+    A wish: where the system has none to give (not Linux, or switched off), nothing happens. Nor
+    does anything if the block raises.
     """
-    if not _enabled():
-        yield
-        return
-    before = _writable_memory()
+    before = _writable_memory() if _enabled() else None
     yield
+    if before is None:
+        return
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     for start, end in _gained(before, _writable_memory()):
@@ -41,7 +41,7 @@ def huge_pages() -> Iterator[None]:
 
 def _enabled() -> bool:
     try:
-        return "[never]" not in ENABLED.read_text(encoding="ascii")
+        return MAPS.exists() and "[never]" not in ENABLED.read_text(encoding="ascii")
     except OSError:
         return False
 
