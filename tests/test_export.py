@@ -34,6 +34,7 @@ def test_the_graphs_name_their_state_and_hold_no_weights(small_folder: Path) -> 
         assert {f"{key}.next" for key in state} < set(outputs)
         assert all(shape[0] == "batch" for shape in inputs.values())
         model = onnx.load(small_folder / name, load_external_data=False)
+        onnx.checker.check_model(small_folder / name, full_check=True)
         external = [i for i in model.graph.initializer if i.external_data]
         assert len(external) > 10
         for initializer in external:
@@ -64,15 +65,16 @@ def test_past_and_present_join_with_channels_last(tmp_path: Path) -> None:
         )
     )
     export.export_model(network, "joins", tmp_path / "joins")  # compares with torch in any chunks
-    for name in ("encoder.onnx", "decoder.onnx"):
+    for name, waveforms in (("encoder.onnx", 1), ("decoder.onnx", 0)):
+        onnx.checker.check_model(tmp_path / "joins" / name, full_check=True)
         graph = onnx.load(tmp_path / "joins" / name, load_external_data=False).graph
         states = {i.name: i.type.tensor_type.shape.dim for i in graph.input[1:]}
-        joins = [n for n in graph.node if n.op_type == "Concat" and n.input[0] in states]
-        assert len(joins) == len(states) > 5
-        for join in joins:
-            shape = states[join.input[0]]
-            one = name == "encoder.onnx" and len(shape) == 3  # the waveform has one channel
-            assert one or (len(shape) == 4 and join.attribute[0].i == 2)
+        axes = {n.input[0]: n.attribute[0].i for n in graph.node if n.op_type == "Concat"}
+        first = [key for key, shape in states.items() if len(shape) == 3]
+        assert [states[key][1].dim_value for key in first] == [1] * waveforms
+        assert len(states) > 5
+        for key in states.keys() - set(first):
+            assert (len(states[key]), states[key][1].dim_value, axes[key]) == (4, 1, 2)
 
 
 def test_any_batch(small_folder: Path) -> None:

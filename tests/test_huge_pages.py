@@ -21,9 +21,6 @@ def _memory() -> mmap.mmap:
     return memory
 
 
-pytestmark = pytest.mark.skipif(not SMAPS.exists(), reason="no /proc here")
-
-
 def _advised() -> int:
     """Kilobytes of memory whose flags say that huge pages are wanted."""
     total = size = 0
@@ -47,17 +44,55 @@ def test_only_new_memory_is_advised() -> None:
     assert inside[0] == inside[SIZE - 1] == earlier[0] == ord("x")
 
 
-def test_without_them_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    off = tmp_path / "enabled"
-    off.write_text("always madvise [never]\n")
-    for name, place in (
-        ("ENABLED", off),
-        ("ENABLED", tmp_path / "missing"),
-        ("MAPS", tmp_path / "missing"),
-    ):
-        monkeypatch.setattr(module, name, place)
-        before = _advised()
-        with huge_pages():
-            memory = _memory()
-        assert memory[0] == ord("x")
-        assert _advised() == before
+@pytest.mark.parametrize(
+    ("enabled", "maps"),
+    [("never", True), ("madvise", False), (None, True)],
+    ids=["switched off", "no /proc", "no /sys"],
+)
+def test_without_them_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: str | None, maps: bool
+) -> None:
+    monkeypatch.setattr(module, "ENABLED", tmp_path / "enabled")
+    monkeypatch.setattr(module, "MAPS", tmp_path / "maps")
+    if enabled:
+        choices = [f"[{c}]" if c == enabled else c for c in ("always", "madvise", "never")]
+        (tmp_path / "enabled").write_text(" ".join(choices))
+    if maps:
+        (tmp_path / "maps").write_text("")
+    asked = []
+    monkeypatch.setattr(module, "_advise", lambda ranges: asked.extend(ranges))
+    with huge_pages():
+        (tmp_path / "maps").write_text("200000-600000 rw-p 00000000 00:00 0 \n")
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("after", "gained"),
+    [
+        ([(0, 100)], [(0, 10), (20, 30), (50, 100)]),
+        ([(0, 5)], [(0, 5)]),
+        ([(12, 18)], []),
+        ([(15, 25), (40, 45)], [(20, 25)]),
+        ([(30, 60), (60, 70)], [(50, 60), (60, 70)]),
+    ],
+)
+def test_memory_from_before_is_not_gained(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: list[tuple[int, int]],
+    gained: list[tuple[int, int]],
+) -> None:
+    def write(ranges: list[tuple[int, int]]) -> None:
+        lines = [f"{start:x}-{end:x} rw-p 00000000 00:00 0 [heap]\n" for start, end in ranges]
+        maps.write_text("".join(lines) + "0-ff r-xp 00000000 00:00 7 /bin/true\n")
+
+    maps, enabled = tmp_path / "maps", tmp_path / "enabled"
+    enabled.write_text("[always] madvise never")
+    monkeypatch.setattr(module, "MAPS", maps)
+    monkeypatch.setattr(module, "ENABLED", enabled)
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(module, "_advise", asked.extend)
+    write([(10, 20), (30, 50)])
+    with huge_pages():
+        write(after)
+    assert asked == gained

@@ -51,7 +51,7 @@ class CausalConv1d(Causal):
         return _past_samples(self.conv, batch, self.past)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        x, after = _with_past(x, state)
+        x, after = _with_past(x, state, self.past)
         return self.conv(x), after
 
 
@@ -79,7 +79,7 @@ class CausalConvTranspose1d(Causal):
         return _past_samples(self.conv, batch, self.past)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        x, after = _with_past(x, state)
+        x, after = _with_past(x, state, self.past)
         if torch.compiler.is_exporting():
             y = self._as_convolution(x)
         else:
@@ -93,6 +93,8 @@ class CausalConvTranspose1d(Causal):
         convolutional layer?", 2016). Runtimes read its weights fastest, and with channels last
         nothing moves."""
         inputs, outputs, kernel = self.conv.weight.shape
+        # Tap k of a transposed kernel is sample k % stride of the input k // stride steps ago. A
+        # convolution has the newest input last, hence the flip; channels are samples x outputs.
         taps = functional.pad(self.conv.weight, (0, (self.past + 1) * self.stride - kernel))
         taps = taps.reshape(inputs, outputs, self.past + 1, self.stride).flip(2)
         weight = taps.permute(3, 1, 0, 2).reshape(-1, inputs, 1, self.past + 1)
@@ -106,13 +108,12 @@ def _past_samples(conv: nn.Conv1d | nn.ConvTranspose1d, batch: int, count: int) 
     return {"past": conv.weight.new_zeros(batch, conv.in_channels, count)} if count else {}
 
 
-def _with_past(x: Tensor, state: State) -> tuple[Tensor, State]:
+def _with_past(x: Tensor, state: State, count: int) -> tuple[Tensor, State]:
     """The samples to convolve, and the state after them."""
-    if not state:
+    if not count:
         return x, {}
-    past = state["past"]
-    x = torch.cat([past.to(x.dtype), x], dim=-1)
-    return x, {"past": x[..., -past.shape[-1] :]}
+    x = torch.cat([state["past"].to(x.dtype), x], dim=-1)
+    return x, {"past": x[..., -count:]}
 
 
 class RMSNorm(nn.Module):

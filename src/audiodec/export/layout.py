@@ -19,7 +19,7 @@ def squeeze_late(graph: ir.Graph) -> None:
     those that an Unsqueeze undoes. Leaves unused nodes behind."""
     for node in list(graph):
         if node.op_type == "Unsqueeze":
-            squeeze = _squeeze(node.inputs[0])
+            squeeze = squeeze_of(node.inputs[0])
             if squeeze is not None and _same(squeeze.inputs[1], node.inputs[1]):
                 _replace(node, squeeze.inputs[0])
         elif node.op_type in ELEMENTWISE or _is_norm(node):
@@ -37,14 +37,14 @@ def _describe(squeeze: ir.Node) -> None:
     if wide is None or wide.shape is not None or narrow.shape is None or added is None:
         return
     sizes = list(narrow.shape)
-    for axis in added.numpy():
+    for axis in sorted(added.numpy() % (len(sizes) + added.size)):
         sizes.insert(axis, 1)
     wide.shape, wide.type = ir.Shape(sizes), narrow.type
 
 
 def _move_behind(graph: ir.Graph, node: ir.Node) -> None:
     """op(Squeeze(x), y) -> Squeeze(op(x, Unsqueeze(y)))."""
-    squeezes = [_squeeze(value) for value in node.inputs]
+    squeezes = [squeeze_of(value) for value in node.inputs]
     squeeze = next((s for s in squeezes if s is not None), None)
     if squeeze is None or node.outputs[0].is_graph_output():
         return
@@ -75,7 +75,7 @@ def _replace(node: ir.Node, value: ir.Value | None) -> None:
     ir.convenience.replace_all_uses_with(node.outputs[0], value)
 
 
-def _squeeze(value: ir.Value | None) -> ir.Node | None:
+def squeeze_of(value: ir.Value | None) -> ir.Node | None:
     """The Squeeze of named axes that a value comes from."""
     node = None if value is None else value.producer()
     named = node is not None and node.op_type == "Squeeze" and len(node.inputs) == 2

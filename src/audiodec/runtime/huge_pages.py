@@ -8,12 +8,12 @@ few dozen. Measured: docs/published.md.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MAPS, ENABLED = Path("/proc/self/maps"), Path("/sys/kernel/mm/transparent_hugepage/enabled")
-SIZE = 2 << 20  # bytes of a huge page where transparent ones are in use, mostly
+SIZE = 2 << 20  # bytes of a huge page on x86, and on ARM with pages of 4 KiB
 MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25  # linux/mman.h; the second one since Linux 6.1
 
 Range = tuple[int, int]  # first address, and the one behind
@@ -23,27 +23,27 @@ Range = tuple[int, int]  # first address, and the one behind
 def huge_pages() -> Iterator[None]:
     """Ask for huge pages for the memory that the process gains inside.
 
-    A wish: where the system has none to give (not Linux, or switched off), nothing happens. Nor
-    does anything if the block raises.
+    A wish: where the system has none to give (not Linux, switched off, shut away), nothing
+    happens. Nor does anything if the block raises. What other threads gain meanwhile counts too.
     """
-    before = _writable_memory() if _enabled() else None
+    before = None
+    with suppress(OSError):
+        if "[never]" not in ENABLED.read_text(encoding="ascii"):
+            before = _writable_memory()
     yield
-    if before is None:
-        return
+    if before is not None:
+        with suppress(OSError, AttributeError):
+            _advise(_gained(before, _writable_memory()))
+
+
+def _advise(ranges: Iterable[Range]) -> None:
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for start, end in _gained(before, _writable_memory()):
+    for start, end in ranges:
         first, last = -(-start // SIZE) * SIZE, end // SIZE * SIZE
         if first < last:
-            madvise(first, last - first, MADV_HUGEPAGE)  # for when the next one is not known
-            madvise(first, last - first, MADV_COLLAPSE)
-
-
-def _enabled() -> bool:
-    try:
-        return MAPS.exists() and "[never]" not in ENABLED.read_text(encoding="ascii")
-    except OSError:
-        return False
+            madvise(first, last - first, MADV_HUGEPAGE)  # at leisure: older kernels know no other
+            madvise(first, last - first, MADV_COLLAPSE)  # now
 
 
 def _writable_memory() -> list[Range]:
@@ -58,9 +58,12 @@ def _writable_memory() -> list[Range]:
 
 
 def _gained(before: list[Range], after: list[Range]) -> Iterator[Range]:
+    """What of `after` is not in `before`; both in order."""
     for start, end in after:
         for old_start, old_end in before:
-            if start <= old_start < end:
-                yield start, old_start
+            if old_start < end and old_end > start:
+                if start < old_start:
+                    yield start, old_start
                 start = old_end
-        yield start, end
+        if start < end:
+            yield start, end
