@@ -18,9 +18,8 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import audiodec
-from audiodec.codec.codec import Codec
 from audiodec.codec.spectral import FeedForward
-from audiodec.config import CodecConfig, to_data
+from audiodec.config import to_data
 from audiodec.errors import ConfigError, ModelError
 from audiodec.export.onnx import export_model
 from audiodec.training import checkpoint
@@ -197,20 +196,6 @@ def test_shrinking_drops_what_the_rest_can_make_up_for() -> None:
     shrink(doubled, 16, iter([hidden.repeat(1, 2).detach()]))
     assert doubled[0].out_features == 16
     assert (doubled(x[None]) - before).abs().max() < 0.01 * before.std()
-
-
-def test_averaging_moves_the_decoder_alone() -> None:
-    average = runpy.run_path(str(Path(__file__).parents[1] / "recipes" / "average.py"))["average"]
-    config = CodecConfig()
-    first, second = Codec(config), Codec(config)
-    with pytest.raises(ModelError, match=r"differ in encoder.*only decoders"):
-        average(first, second, 0.25)
-    second.encoder.load_state_dict(first.encoder.state_dict())
-    second.quantizer.load_state_dict(first.quantizer.state_dict())
-    a, b = (codec.decoder.head.shape.weight.clone() for codec in (first, second))
-    assert not torch.equal(a, b)
-    between = average(first, second, 0.25).decoder.head.shape.weight
-    assert torch.allclose(between, 0.75 * a + 0.25 * b, atol=1e-6)
 
 
 def test_schedule() -> None:
