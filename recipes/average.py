@@ -42,7 +42,7 @@ def average(first: Codec, second: Codec, share: float) -> Codec:
     return first
 
 
-def turn(codec: Codec, gain: float) -> None:
+def amplify(codec: Codec, gain: float) -> None:
     """Let the decoder's every band be louder by `gain` dB.
 
     Raises:
@@ -71,7 +71,7 @@ def main() -> None:
         first, second = (load_codec(find_model(m)) for m in (options.first, options.second))
         codec = average(first, second, options.share)
         if options.gain:
-            turn(codec, options.gain)
+            amplify(codec, options.gain)
         export_model(codec, options.id or options.out.name, options.out)
     except AudioDecError as error:
         parser.error(str(error))

@@ -33,7 +33,7 @@ def test_gain_is_exact_in_every_band(small_network: Codec) -> None:
     latents = torch.randn(1, SMALL.quantizer.dim, 50)
     with torch.no_grad():
         before = small_network.decoder(latents)
-        RECIPE["turn"](small_network, -6.0)
+        RECIPE["amplify"](small_network, -6.0)
         after = small_network.decoder(latents)
     assert before.abs().max() > 0
     assert torch.allclose(after, before * 10 ** (-6 / 20), atol=1e-6)
@@ -42,4 +42,4 @@ def test_gain_is_exact_in_every_band(small_network: Codec) -> None:
 def test_gain_needs_bands() -> None:
     decoder = HifiganDecoderConfig(kind="hifigan", channels=16, strides=(5, 4, 16))
     with pytest.raises(ModelError, match="sound of bands"):
-        RECIPE["turn"](Codec(CodecConfig(decoder=decoder)), -1.0)
+        RECIPE["amplify"](Codec(CodecConfig(decoder=decoder)), -1.0)

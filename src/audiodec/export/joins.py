@@ -19,8 +19,8 @@ END = np.iinfo(np.int64).max
 
 
 def join_channels_last(graph: ir.Graph) -> None:
-    """Rewrite Concat(state, x) -> convolution, and the Slice that is the next state. Leaves
-    unused nodes behind."""
+    """Turn Concat(state, x) -> convolution, and with it the Slice that is the next state: time is
+    the same axis before and after. Leaves unused nodes behind."""
     for node in list(graph):
         if node.op_type == "Concat" and len(node.inputs) == 2:
             state, new = node.inputs
@@ -45,16 +45,15 @@ def _rewrite(graph: ir.Graph, join: ir.Node, state: ir.Value, new: ir.Value) -> 
         added = [axes, ir.node("Unsqueeze", [new, axes.outputs[0]])]
         wide = added[1].outputs[0]
     rows = ir.node("Transpose", [wide], {"perm": CHANNELS_LAST})
-    joined = ir.node("Concat", [state, rows.outputs[0]], {"axis": TIME})
-    image = ir.node("Transpose", [joined.outputs[0]], {"perm": CHANNELS_FIRST})
-    bounds = [ir.node("Constant", [], {"value_ints": [n]}) for n in (-past, END, TIME)]
-    after = ir.node("Slice", [joined.outputs[0], *(bound.outputs[0] for bound in bounds)])
-    graph.insert_after(join, [*added, rows, joined, image, *bounds, after])
-    state.shape = ir.Shape([batch, 1, past, channels])
+    graph.insert_before(join, [*added, rows])
+    join.replace_input_with(1, rows.outputs[0])
+    join.attributes["axis"] = ir.AttrInt64("axis", TIME)
+    for value in (state, join.outputs[0], kept.outputs[0]):
+        assert value.shape is not None
+        value.shape = ir.Shape([batch, 1, value.shape[TIME], channels])
+    image = ir.node("Transpose", [join.outputs[0]], {"perm": CHANNELS_FIRST})
+    graph.insert_after(join, image)
     ir.convenience.replace_all_uses_with(convolved.outputs[0], image.outputs[0])
-    _replace_output(graph, kept.outputs[0], after.outputs[0], state.shape)
-    for node in (convolved, kept, join):
-        graph.remove(node, safe=True)
 
 
 def _is_image(node: ir.Node) -> bool:
@@ -79,9 +78,3 @@ def _holds(value: ir.Value | None, number: int) -> bool:
         value = node.inputs[0]
     tensor = None if value is None else ir.convenience.get_const_tensor(value)
     return tensor is not None and tensor.numpy().ravel().tolist() == [number]
-
-
-def _replace_output(graph: ir.Graph, old: ir.Value, new: ir.Value, shape: ir.Shape) -> None:
-    new.type, new.shape = old.type, shape
-    new.name, old.name = old.name, None
-    graph.outputs[graph.outputs.index(old)] = new
