@@ -16,15 +16,15 @@ from pathlib import Path
 
 import torch
 
-from audiodec.codec.codec import Codec
-from audiodec.codec.spectral import GainShapeHead
 from audiodec.errors import AudioDecError, ModelError
 from audiodec.export.onnx import export_model
+from audiodec.nn.network import Network
+from audiodec.nn.spectral import GainShapeHead
 from audiodec.pretrained import find_model
-from audiodec.runtime.torch import load_codec
+from audiodec.runtime.torch import load_network
 
 
-def average(first: Codec, second: Codec, share: float) -> Codec:
+def average(first: Network, second: Network, share: float) -> Network:
     """The first codec, its decoder moved towards the second's by `share` (0 to 1).
 
     Raises:
@@ -42,7 +42,7 @@ def average(first: Codec, second: Codec, share: float) -> Codec:
     return first
 
 
-def amplify(codec: Codec, gain: float) -> None:
+def amplify(codec: Network, gain: float) -> None:
     """Let the decoder's every band be louder by `gain` dB.
 
     Raises:
@@ -68,7 +68,7 @@ def main() -> None:
     if not 0 <= options.share <= 1:
         parser.error(f"--share {options.share:g} is not between 0 and 1")
     try:
-        first, second = (load_codec(find_model(m)) for m in (options.first, options.second))
+        first, second = (load_network(find_model(m)) for m in (options.first, options.second))
         codec = average(first, second, options.share)
         if options.gain:
             amplify(codec, options.gain)

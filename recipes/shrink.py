@@ -21,12 +21,12 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from audiodec.codec.codec import Codec
-from audiodec.codec.spectral import FeedForward
 from audiodec.errors import AudioDecError, ModelError
 from audiodec.export.onnx import export_model
+from audiodec.nn.network import Network
+from audiodec.nn.spectral import FeedForward
 from audiodec.pretrained import find_model
-from audiodec.runtime.torch import load_codec
+from audiodec.runtime.torch import load_network
 from audiodec.training.data import Crops
 from audiodec.training.recipe_file import load_recipe
 
@@ -38,7 +38,7 @@ def feed_forwards(part: nn.Module) -> list[FeedForward]:
 
 
 @torch.no_grad()
-def hidden(codec: Codec, layer: FeedForward, crops: Crops) -> Iterator[Tensor]:
+def hidden(codec: Network, layer: FeedForward, crops: Crops) -> Iterator[Tensor]:
     """Hidden units of a layer on training speech, [frames, units] for each batch."""
     inputs: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
@@ -106,7 +106,7 @@ def make(options: argparse.Namespace) -> None:
     """Raises AudioDecError when the model is not to be shrunk so."""
     if options.out.exists():
         raise ModelError(f"{options.out} already exists: choose another folder or remove it")
-    codec = load_codec(find_model(options.model)).eval()
+    codec = load_network(find_model(options.model)).eval()
     recipe, c = load_recipe(options.recipe), codec.config
     parts = {"encoder": options.encoder_expansion, "decoder": options.decoder_expansion}
     for name, expansion in parts.items():
@@ -118,7 +118,7 @@ def make(options: argparse.Namespace) -> None:
         name: dataclasses.replace(getattr(c, name), expansion=expansion)
         for name, expansion in parts.items()
     }
-    target = Codec(dataclasses.replace(c, **smaller))
+    target = Network(dataclasses.replace(c, **smaller))
     layers = [
         (layer, aim[0].out_features)
         for part in parts

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from audiodec.realtime.control import Controller
-from audiodec.realtime.network import Link, every, run
-from audiodec.realtime.payload import Redundancy
-from audiodec.realtime.receiver import Receiver
-from audiodec.realtime.sender import Sender
-from audiodec.realtime.simulated import SimulatedClock
+from audiodec.call.network import Link, every, run
+from audiodec.rtp.control import Controller
+from audiodec.rtp.payload import Redundancy
+from audiodec.rtp.receiver import Receiver
+from audiodec.rtp.sender import Sender
+from audiodec.sound.simulated import SimulatedClock
 
 RATE, SIZE, FRAMES, BITS, STAGES = 4800, 96, 3, 10, 8  # 20 ms a packet, as usual
 PERIOD = SIZE / RATE

@@ -14,7 +14,6 @@ import torch
 from hypothesis import settings
 
 import audiodec
-from audiodec.codec.codec import Codec as Network
 from audiodec.config import (
     CodecConfig,
     QuantizerConfig,
@@ -22,6 +21,7 @@ from audiodec.config import (
     SpectralEncoderConfig,
 )
 from audiodec.export.onnx import export_model
+from audiodec.nn.network import Network
 
 torch.set_num_threads(1)
 settings.register_profile("any-speed", deadline=None)  # shared machines pause

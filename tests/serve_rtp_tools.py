@@ -20,9 +20,9 @@ websockets = pytest.importorskip("websockets")
 
 from websockets.sync.client import ClientConnection  # noqa: E402
 
-from audiodec.realtime.payload import Payload, from_bytes, to_bytes  # noqa: E402
-from audiodec.realtime.rtp import RtpPacket  # noqa: E402
-from audiodec.realtime.srtp import Srtp  # noqa: E402
+from audiodec.rtp.packet import RtpPacket  # noqa: E402
+from audiodec.rtp.payload import Payload, from_bytes, to_bytes  # noqa: E402
+from audiodec.rtp.srtp import Srtp  # noqa: E402
 from audiodec.serve.pcm import to_pcm  # noqa: E402
 from tests.serve_tools import WAIT, Served  # noqa: E402
 

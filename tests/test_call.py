@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audiodec.call.endpoint import Endpoint
+from audiodec.call.handshake import SIZE as HELLO
+from audiodec.call.keys import VARIABLE, make_key, read_key
+from audiodec.call.network import Link, every, gilbert, run
 from audiodec.errors import ConfigError, ModelError
-from audiodec.realtime.endpoint import Endpoint
-from audiodec.realtime.handshake import SIZE as HELLO
-from audiodec.realtime.keys import VARIABLE, make_key, read_key
-from audiodec.realtime.network import Link, every, gilbert, run
-from audiodec.realtime.rtp import RtpPacket
-from audiodec.realtime.simulated import SimulatedClock, SimulatedLoudspeaker, SimulatedMicrophone
-from audiodec.realtime.voices import Loudspeaker, Microphone
+from audiodec.rtp.packet import RtpPacket
+from audiodec.sound.simulated import SimulatedClock, SimulatedLoudspeaker, SimulatedMicrophone
+from audiodec.sound.voices import Loudspeaker, Microphone
 from tests.call_tools import PERIOD, SIZE, fake_codec
 
 SECRET = bytes(range(32))

@@ -19,11 +19,11 @@ import pytest
 import soundfile
 
 import audiodec
-from audiodec.realtime.endpoint import Endpoint
-from audiodec.realtime.keys import make_key
-from audiodec.realtime.network import gilbert
-from audiodec.realtime.transport import talk
-from audiodec.realtime.voices import FileSource, Muted
+from audiodec.call.endpoint import Endpoint
+from audiodec.call.keys import make_key
+from audiodec.call.network import gilbert
+from audiodec.call.transport import talk
+from audiodec.sound.voices import FileSource, Muted
 from tests.call_tools import PERIOD, fake_codec
 from tests.conftest import SPEECH
 
@@ -171,7 +171,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
 
 def test_a_call_through_webrtc() -> None:
     aiortc = pytest.importorskip("aiortc")
-    from audiodec.realtime.webrtc import DataChannel, create_channel
+    from audiodec.call.webrtc import DataChannel, create_channel
 
     async def converse() -> tuple[Endpoint, Endpoint]:
         loop = asyncio.get_running_loop()

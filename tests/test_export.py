@@ -10,7 +10,6 @@ import onnx
 import onnxruntime
 import pytest
 
-from audiodec.codec.codec import Codec
 from audiodec.config import (
     CodecConfig,
     HifiganDecoderConfig,
@@ -19,6 +18,7 @@ from audiodec.config import (
 )
 from audiodec.errors import ModelError
 from audiodec.export import onnx as export
+from audiodec.nn.network import Network
 
 
 def test_the_graphs_name_their_state_and_hold_no_weights(small_folder: Path) -> None:
@@ -53,7 +53,7 @@ def test_convolutions_stay_in_four_dimensions(small_folder: Path) -> None:
 
 
 def test_past_and_present_join_with_channels_last(tmp_path: Path) -> None:
-    network = Codec(
+    network = Network(
         CodecConfig(
             sample_rate=16000,
             hop=20,
@@ -88,7 +88,7 @@ def test_any_batch(small_folder: Path) -> None:
 
 
 def test_a_difference_fails_the_export_and_leaves_nothing(
-    small_network: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export._share_weights
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiodec.layers import CausalConv1d, CausalConvTranspose1d, DepthwiseFilter
-from audiodec.streaming import Causal, Chain, Pointwise, Residual
+from audiodec.nn.layers import CausalConv1d, CausalConvTranspose1d, DepthwiseFilter
+from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual
 
 chunkings = st.lists(st.integers(1, 5), min_size=1, max_size=6)
 

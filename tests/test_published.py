@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import audiodec
-from audiodec.codec.codec import Codec
 from audiodec.errors import ModelError
 from audiodec.export.onnx import export_model
+from audiodec.nn.network import Network
 from audiodec.pretrained import ModelFolders
 from audiodec.published.checkpoint import import_checkpoint
 from audiodec.runtime.onnx import OnnxRuntime
@@ -34,7 +34,7 @@ VOCODERS = {
 pytestmark = pytest.mark.skipif(not REFERENCE.exists(), reason="../shared is not here")
 
 
-def imported(name: str) -> Codec:
+def imported(name: str) -> Network:
     base = imported(VOCODERS[name]) if name in VOCODERS else None
     (checkpoint,) = (REFERENCE / name).glob("*.pkl")
     return import_checkpoint(checkpoint, None, base)

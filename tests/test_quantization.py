@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from audiodec.config import QuantizerConfig
-from audiodec.quantization.learning import CodebookLearner, perplexity
-from audiodec.quantization.residual import ResidualQuantizer
+from audiodec.nn.quantizer import ResidualQuantizer
 from audiodec.runtime.codebooks import Codebooks
+from audiodec.training.codebooks import CodebookLearner, perplexity
 
 CONFIG = QuantizerConfig(stages=3, codebook_size=32, dim=4)
 

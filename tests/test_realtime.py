@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import audiodec
 from audiodec.bitstream.packet import pack, unpack
+from audiodec.call.network import gilbert_losses
 from audiodec.errors import FormatError
 from audiodec.evaluation.loss import Network, measure, over_network
-from audiodec.realtime.network import gilbert_losses
-from audiodec.realtime.payload import (
+from audiodec.rtp.payload import (
     MAX_PAYLOAD,
     Payload,
     Protection,

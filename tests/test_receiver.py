@@ -9,10 +9,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from audiodec.realtime.control import Setting
-from audiodec.realtime.network import gilbert
-from audiodec.realtime.payload import Protection
-from audiodec.realtime.rtp import RtpPacket
+from audiodec.call.network import gilbert
+from audiodec.rtp.control import Setting
+from audiodec.rtp.packet import RtpPacket
+from audiodec.rtp.payload import Protection
 from tests.call_tools import BITRATES, FRAMES, PERIOD, RATE, SIZE, SSRC, CountingEncoder, OneWay
 
 

@@ -14,14 +14,14 @@ from audiodec.errors import AudioError
 from audiodec.evaluation.conditions import clipped, full_scale, white, within
 from audiodec.evaluation.resynthesis import shout
 from audiodec.evaluation.robustness import Heard, broken_promises, level, summarise
-from audiodec.realtime.loop import LiveLoop
-from audiodec.realtime.simulated import (
+from audiodec.sound.loop import LiveLoop
+from audiodec.sound.simulated import (
     SimulatedClock,
     SimulatedLoudspeaker,
     SimulatedMicrophone,
     simulate,
 )
-from audiodec.realtime.voices import Loudspeaker
+from audiodec.sound.voices import Loudspeaker
 from tests.conftest import SPEECH
 from tests.test_cli import run
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiodec.errors import FormatError
-from audiodec.realtime.control import Controller
-from audiodec.realtime.rtcp import Report, goodbye, is_goodbye, middle
-from audiodec.realtime.rtp import RtpPacket, is_rtcp, unwrap
-from audiodec.realtime.sequence import Sequence
-from audiodec.realtime.silence import ComfortNoise, SilenceDetector, describe, described, level
+from audiodec.rtp.control import Controller
+from audiodec.rtp.packet import RtpPacket, is_rtcp, unwrap
+from audiodec.rtp.rtcp import Report, goodbye, is_goodbye, middle
+from audiodec.rtp.sequence import Sequence
+from audiodec.rtp.silence import ComfortNoise, SilenceDetector, describe, described, level
 from tests.call_tools import BITRATES, PERIOD, SIZE, OneWay
 
 

@@ -23,14 +23,14 @@ pytest.importorskip("pylibsrtp")
 
 from websockets.sync.client import connect  # noqa: E402
 
-from audiodec.realtime.network import Link, every, gilbert, run  # noqa: E402
-from audiodec.realtime.payload import Protection, Redundancy  # noqa: E402
-from audiodec.realtime.receiver import Receiver, Reception  # noqa: E402
-from audiodec.realtime.sender import Sender  # noqa: E402
-from audiodec.realtime.silence import describe  # noqa: E402
-from audiodec.realtime.simulated import SimulatedClock  # noqa: E402
+from audiodec.call.network import Link, every, gilbert, run  # noqa: E402
+from audiodec.rtp.payload import Protection, Redundancy  # noqa: E402
+from audiodec.rtp.receiver import Receiver, Reception  # noqa: E402
+from audiodec.rtp.sender import Sender  # noqa: E402
+from audiodec.rtp.silence import describe  # noqa: E402
 from audiodec.serve.batch import DecoderBatch  # noqa: E402
 from audiodec.serve.reorder import LONGEST_GAP, PATIENCE, Reorder  # noqa: E402
+from audiodec.sound.simulated import SimulatedClock  # noqa: E402
 from tests.serve_rtp_tools import NOISE, RtpClient, heard_of, rounded, rtp_stream  # noqa: E402
 from tests.serve_tools import WAIT, Served, noise, refusal  # noqa: E402
 

@@ -16,9 +16,9 @@ websockets = pytest.importorskip("websockets")
 pytest.importorskip("prometheus_client")
 pytest.importorskip("pylibsrtp")
 
-from audiodec.realtime.payload import Payload, to_bytes  # noqa: E402
-from audiodec.realtime.rtp import RtpPacket  # noqa: E402
-from audiodec.realtime.srtp import Srtp  # noqa: E402
+from audiodec.rtp.packet import RtpPacket  # noqa: E402
+from audiodec.rtp.payload import Payload, to_bytes  # noqa: E402
+from audiodec.rtp.srtp import Srtp  # noqa: E402
 from tests.serve_rtp_tools import NOISE, SOUND, SPEECH, RtpClient, rounded, rtp_stream  # noqa: E402
 from tests.serve_tools import Served, noise, refusal  # noqa: E402
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiodec.codec.dct import dct_matrix, even_bands
-from audiodec.codec.spectral import SpectralDecoder, SpectralEncoder
 from audiodec.config import CodecConfig, SpectralDecoderConfig, SpectralEncoderConfig
+from audiodec.nn.dct import dct_matrix, even_bands
+from audiodec.nn.spectral import SpectralDecoder, SpectralEncoder
 
 
 def test_an_offset_is_taken_off_once_its_frames_are_full(speech: np.ndarray) -> None:

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 import audiodec
 from audiodec.cli.main import app
-from audiodec.codec.codec import Codec as Network
 from audiodec.evaluation.codecs import OursSpec, code
 from audiodec.evaluation.codecs.neural.base import Neural
 from audiodec.evaluation.quality import UncodedSpec
 from audiodec.evaluation.speed import Race, model_size
-from audiodec.export.cost import codec_macs
+from audiodec.export.cost import network_macs
+from audiodec.nn.network import Network
 from audiodec.training.recipe_file import load_recipe
 from tests.tiny_codecs import CountedSpec, FramesSpec
 
@@ -51,7 +51,7 @@ def test_codecs_take_turns_and_every_one_has_a_row(
 def test_operations_are_those_published() -> None:
     """The paper's symAD: 6.5 GMAC/s to encode and project, 6.6 to decode."""
     config = load_recipe(RECIPES / "symAD_vctk_48000_hop300.yaml").codec
-    encode, decode = codec_macs(Network(config).eval())
+    encode, decode = network_macs(Network(config).eval())
     search = config.quantizer.stages * config.quantizer.codebook_size * config.quantizer.dim
     assert (encode - search * config.frame_rate) / 1e9 == pytest.approx(6.5, abs=0.05)
     assert decode / 1e9 == pytest.approx(6.6, abs=0.05)

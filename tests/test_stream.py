@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 import audiodec
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.mouth_to_ear import lag, measure
-from audiodec.realtime.drift import Resampler
-from audiodec.realtime.loop import LiveLoop
-from audiodec.realtime.meters import Histogram, Level
-from audiodec.realtime.ring import Ring
-from audiodec.realtime.simulated import (
+from audiodec.sound.capture import Capture
+from audiodec.sound.drift import Resampler
+from audiodec.sound.loop import LiveLoop
+from audiodec.sound.meters import Histogram, Level
+from audiodec.sound.ring import Ring
+from audiodec.sound.simulated import (
     SimulatedClock,
     SimulatedLoudspeaker,
     SimulatedMicrophone,
     simulate,
 )
-from audiodec.realtime.sound import Capture
 
 RATE, HOP = 48000, 320
 

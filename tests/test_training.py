@@ -18,10 +18,10 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import audiodec
-from audiodec.codec.spectral import FeedForward
 from audiodec.config import to_data
 from audiodec.errors import ConfigError, ModelError
 from audiodec.export.onnx import export_model
+from audiodec.nn.spectral import FeedForward
 from audiodec.training import checkpoint
 from audiodec.training.data import Crops, find_clips
 from audiodec.training.losses import MEL_BANDS, SpectralLoss
@@ -129,18 +129,18 @@ def test_it_learns_logs_and_exports(recipe_file: Path, tmp_path: Path) -> None:
     tags = events.Tags()
     assert {"train/learning_rate", "perplexity/stage 1", "validation/ESTOI"} <= set(tags["scalars"])
     assert tags["images"] == tags["audio"] == ["clip 0"]
-    export_model(checkpoint.trained_codec(run), "learned", tmp_path / "model")
+    export_model(checkpoint.trained_network(run), "learned", tmp_path / "model")
     model = audiodec.load(tmp_path / "model")
     audio = soundfile.read(SPEECH, dtype="float32")[0][::3].copy()
     assert model.decode(model.encode(audio), len(audio)).shape == audio.shape
     with pytest.raises(ModelError, match="exists"):
-        export_model(checkpoint.trained_codec(run), "learned", tmp_path / "model")
+        export_model(checkpoint.trained_network(run), "learned", tmp_path / "model")
 
 
 def test_export_before_the_codebooks_start_is_refused(recipe_file: Path, tmp_path: Path) -> None:
     Trainer.start(load_recipe(recipe_file), tmp_path / "run").fit(until=2)
     with pytest.raises(ModelError, match="not started"):
-        checkpoint.trained_codec(tmp_path / "run")
+        checkpoint.trained_network(tmp_path / "run")
 
 
 def test_a_damaged_checkpoint_is_refused(recipe_file: Path, tmp_path: Path) -> None:

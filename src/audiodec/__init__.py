@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from audiodec.codec import Codec, Decoder, Encoder
 from audiodec.errors import (
     AudioDecError,
     AudioError,
@@ -21,7 +22,6 @@ from audiodec.errors import (
 )
 from audiodec.pretrained import ModelFolders, find_model
 from audiodec.runtime.codebooks import check_codebooks
-from audiodec.session import Codec, Decoder, Encoder
 
 __version__ = "0.7.0"
 __all__ = [

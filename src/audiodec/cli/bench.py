@@ -105,13 +105,13 @@ def _untrained(recipe: Path, temporary: Path) -> Path:
     try:
         import torch
 
-        from audiodec.codec.codec import Codec
         from audiodec.export.onnx import export_model
+        from audiodec.nn.network import Network
         from audiodec.training.recipe_file import load_recipe
     except ImportError:
         raise MissingExtraError("timing a recipe", "train") from None
     torch.manual_seed(0)
-    network = Codec(load_recipe(recipe).codec)
+    network = Network(load_recipe(recipe).codec)
     torch.nn.init.normal_(network.quantizer.codebooks)
     export_model(network, "untrained", temporary / "untrained", torch.float32)
     return temporary / "untrained"

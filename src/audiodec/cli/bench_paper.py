@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiodec.audio_files import write_whole
 from audiodec.cli.common import Json, console
 from audiodec.errors import ConfigError
-from audiodec.fileio import write_whole
 
 if TYPE_CHECKING:
     from audiodec.evaluation.quality import Clip

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from audiodec.audio_files import write_whole
 from audiodec.errors import ConfigError, MissingExtraError
-from audiodec.fileio import write_whole
 
 
 def report(

@@ -62,11 +62,11 @@ def _cost(spec: Spec, peer: Peer) -> Cost:
     folder = find_model(spec.model)
     cost = Cost(*model_size(folder))
     try:
-        from audiodec.export.cost import codec_macs
-        from audiodec.runtime.torch import load_codec
+        from audiodec.export.cost import network_macs
+        from audiodec.runtime.torch import load_network
     except ImportError:
         return cost
-    encode, decode = codec_macs(load_codec(folder))
+    encode, decode = network_macs(load_network(folder))
     return dataclasses.replace(cost, encode_macs=encode, decode_macs=decode)
 
 

@@ -16,8 +16,8 @@ from audiodec.cli.common import Bitrate, Json, Model, console
 from audiodec.errors import ConfigError
 
 if TYPE_CHECKING:
-    from audiodec.realtime.endpoint import Endpoint
-    from audiodec.realtime.transport import Address, Sink, Source
+    from audiodec.call.endpoint import Endpoint
+    from audiodec.call.transport import Address, Sink, Source
 
 call = typer.Typer(invoke_without_command=True)
 BLOCK = 0.01  # seconds per block of a sound device
@@ -59,8 +59,8 @@ def start(
     if context.invoked_subcommand is not None:
         return
     import audiodec
-    from audiodec.realtime.endpoint import Endpoint
-    from audiodec.realtime.keys import read_key
+    from audiodec.call.endpoint import Endpoint
+    from audiodec.call.keys import read_key
 
     own, other = _address(listen, "--listen"), _address(to, "--to")
     secret = read_key(key_file)
@@ -90,7 +90,7 @@ def keygen(
     file: Annotated[Path, typer.Argument(help="New file; copy it to the other end safely.")],
 ) -> None:
     """Make a key that both ends of a call need."""
-    from audiodec.realtime.keys import make_key
+    from audiodec.call.keys import make_key
 
     make_key(file)
     console.print(f"{file}: who has it can join and hear calls made with it")
@@ -99,7 +99,7 @@ def keygen(
 async def _talk(
     endpoint: Endpoint, own: Address, other: Address, source: Source, sink: Sink, wait: float
 ) -> None:
-    from audiodec.realtime.transport import open_udp, talk
+    from audiodec.call.transport import open_udp, talk
 
     with console.status(f"calling {other[0]}:{other[1]}") as status:
         told = False
@@ -125,13 +125,13 @@ async def _talk(
 def _source(
     stack: ExitStack, path: str | None, device: str | None, rate: int, step: float
 ) -> Source:
-    from audiodec.realtime.voices import Microphone, Muted, file_source
+    from audiodec.sound.voices import Microphone, Muted, file_source
 
     if path == NOTHING:
         return Muted()
     if path is not None:
         return stack.enter_context(file_source(path, rate))
-    from audiodec.realtime.portaudio import PortAudioDevice
+    from audiodec.sound.portaudio import PortAudioDevice
 
     microphone = Microphone(PortAudioDevice("input", device, rate, round(BLOCK * rate)), step)
     stack.callback(microphone.stop)
@@ -140,13 +140,13 @@ def _source(
 
 
 def _sink(stack: ExitStack, path: str | None, device: str | None, rate: int, step: float) -> Sink:
-    from audiodec.realtime.voices import Loudspeaker, Muted, file_sink
+    from audiodec.sound.voices import Loudspeaker, Muted, file_sink
 
     if path == NOTHING:
         return Muted()
     if path is not None:
         return stack.enter_context(file_sink(path, rate))
-    from audiodec.realtime.portaudio import PortAudioDevice
+    from audiodec.sound.portaudio import PortAudioDevice
 
     loudspeaker = Loudspeaker(PortAudioDevice("output", device, rate, round(BLOCK * rate)), step)
     stack.callback(loudspeaker.stop)

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from audiodec.adc import Progress
+from audiodec.audio_files import PIPE
 from audiodec.errors import AudioError
-from audiodec.fileio import PIPE
-from audiodec.files import Progress
 
 Model = Annotated[
     str | None, typer.Option(help="Bundled model or model folder; the default if not given.")

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import audiodec
+from audiodec.adc import decode_file
 from audiodec.cli.common import Model, console, pairs, progress
 from audiodec.errors import AudioDecError
-from audiodec.files import decode_file
 
 
 def decode(

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 import audiodec
+from audiodec.adc import encode_file
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.cli.common import Bitrate, Effort, Model, Mono, console, duration, pairs, progress
 from audiodec.errors import AudioDecError
-from audiodec.fileio import AUDIO_SUFFIXES
-from audiodec.files import encode_file
 
 
 def encode(

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from audiodec.audio_files import open_bytes
 from audiodec.cli.common import Json
-from audiodec.fileio import open_bytes
 
 
 def info(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from audiodec.audio_files import write_whole
 from audiodec.cli.common import Json, console
 from audiodec.errors import ConfigError, MissingExtraError
-from audiodec.fileio import write_whole
 
 if TYPE_CHECKING:
     from audiodec.evaluation.listening.analysis import Analysis

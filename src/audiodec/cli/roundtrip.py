@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 import audiodec
+from audiodec.adc import Coded, decode_file, encode_file
+from audiodec.audio_files import PIPE
 from audiodec.cli.common import Bitrate, Effort, Model, Mono, console, duration, progress
 from audiodec.errors import AudioError, MissingExtraError
-from audiodec.fileio import PIPE
-from audiodec.files import Coded, decode_file, encode_file
 
 SCORED = 30  # seconds at most, from the start, that metrics and picture look at
 

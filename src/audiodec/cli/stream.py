@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.cli.common import Bitrate, Json, Model, console
-from audiodec.fileio import AUDIO_SUFFIXES
 
 if TYPE_CHECKING:
-    from audiodec.realtime.devices import AudioDevice
-    from audiodec.realtime.loop import LiveLoop
-    from audiodec.realtime.meters import Snapshot
-    from audiodec.realtime.ring import Ring
+    from audiodec.sound.devices import AudioDevice
+    from audiodec.sound.loop import LiveLoop
+    from audiodec.sound.meters import Snapshot
+    from audiodec.sound.ring import Ring
 
 REFRESH = 0.1  # seconds
 SWITCH = 0.0005  # seconds; the usual 5 ms are most of a deadline
@@ -44,7 +44,7 @@ Block = Annotated[
 
 def devices(as_json: Json = False) -> None:
     """List the sound devices of this machine."""
-    from audiodec.realtime.portaudio import list_devices
+    from audiodec.sound.portaudio import list_devices
 
     found = list_devices()
     if as_json:
@@ -81,7 +81,7 @@ def stream(
 ) -> None:
     """Microphone, encoder, packets, decoder, loudspeaker: hear yourself coded (use headphones)."""
     import audiodec
-    from audiodec.realtime.loop import LiveLoop
+    from audiodec.sound.loop import LiveLoop
 
     codec = audiodec.load(model)
     rate = codec.sample_rate
@@ -116,8 +116,8 @@ def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDe
     Raises:
         AudioError, MissingExtraError: it cannot be had.
     """
-    from audiodec.realtime.paced import FileLoudspeaker, FileMicrophone
-    from audiodec.realtime.portaudio import PortAudioDevice
+    from audiodec.sound.paced import FileLoudspeaker, FileMicrophone
+    from audiodec.sound.portaudio import PortAudioDevice
 
     if wanted is not None and Path(wanted).suffix.lower() in AUDIO_SUFFIXES:
         return (FileMicrophone if kind == "input" else FileLoudspeaker)(wanted, rate, block)
@@ -149,8 +149,8 @@ def _dump(path: str, rate: int) -> Iterator[tuple[Ring, Callable[[], None]]]:
     """A ring for an audio callback to write to, and how to empty it into the file."""
     import numpy as np
 
-    from audiodec.fileio import create_audio, write_audio, write_whole
-    from audiodec.realtime.ring import Ring
+    from audiodec.audio_files import create_audio, write_audio, write_whole
+    from audiodec.sound.ring import Ring
 
     ring = Ring(10 * rate)
 

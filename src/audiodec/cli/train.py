@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from audiodec.audio_files import write_whole
 from audiodec.cli.common import console
 from audiodec.errors import ConfigError, MissingExtraError
-from audiodec.fileio import write_whole
 from audiodec.pretrained import find_model
 
 NEED = "training"
@@ -59,10 +59,10 @@ def export(
     """Turn a run's last checkpoint into a model folder that `load` and --model take."""
     try:
         from audiodec.export.onnx import export_model
-        from audiodec.training.checkpoint import trained_codec
+        from audiodec.training.checkpoint import trained_network
     except ImportError:
         raise MissingExtraError(NEED, "train") from None
-    info = export_model(trained_codec(run), model_id or default_id(out), out)
+    info = export_model(trained_network(run), model_id or default_id(out), out)
     console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)
 
 
@@ -78,14 +78,14 @@ def statistics(
     try:
         import numpy as np
 
-        from audiodec.codec.codec import Codec
+        from audiodec.nn.network import Network
         from audiodec.training.init import initialise
         from audiodec.training.recipe_file import load_recipe
         from audiodec.training.statistics import measure_statistics
     except ImportError:
         raise MissingExtraError(NEED, "train") from None
     settings = load_recipe(recipe, overrides or [])
-    codec = Codec(settings.codec).eval()
+    codec = Network(settings.codec).eval()
     if settings.init is None or "encoder" not in initialise(codec, settings.init):
         raise ConfigError(f"{recipe}: `init` must name a model with this recipe's encoder")
     mean, scale = measure_statistics(codec, settings, frames)
@@ -111,10 +111,10 @@ def import_published(
 
         from audiodec.export.onnx import export_model
         from audiodec.published.checkpoint import import_checkpoint
-        from audiodec.runtime.torch import load_codec
+        from audiodec.runtime.torch import load_network
     except ImportError:
         raise MissingExtraError("importing checkpoints", "train") from None
-    base = None if autoencoder is None else load_codec(find_model(autoencoder))
+    base = None if autoencoder is None else load_network(find_model(autoencoder))
     codec = import_checkpoint(checkpoint, config, base)
     info = export_model(codec, model_id or default_id(out), out, torch.float32)
     console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)

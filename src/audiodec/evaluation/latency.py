@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from audiodec.session import Codec
+from audiodec.codec import Codec
 
 T = TypeVar("T")
 U = TypeVar("U")

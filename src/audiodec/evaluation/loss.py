@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from audiodec.call.network import Link, every, gilbert_losses, run
+from audiodec.codec import Codec
 from audiodec.errors import ConfigError
 from audiodec.evaluation.codecs import RATE, Opus
 from audiodec.evaluation.metrics import align, score
 from audiodec.evaluation.quality import Score, read_clip
-from audiodec.realtime.control import Controller, Setting
-from audiodec.realtime.network import Link, every, gilbert_losses, run
-from audiodec.realtime.payload import Redundancy
-from audiodec.realtime.receiver import Receiver
-from audiodec.realtime.sender import Sender
-from audiodec.realtime.simulated import SimulatedClock
+from audiodec.rtp.control import Controller, Setting
+from audiodec.rtp.payload import Redundancy
+from audiodec.rtp.receiver import Receiver
+from audiodec.rtp.sender import Sender
 from audiodec.runtime.base import Samples
-from audiodec.session import Codec
+from audiodec.sound.simulated import SimulatedClock
 
 PERIOD = 0.02  # seconds a packet, for every codec: so the same losses fall on the same speech
 DELAY = 0.05  # seconds on the way, besides jitter

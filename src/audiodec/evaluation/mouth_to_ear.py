@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiodec.realtime.loop import LiveLoop
-from audiodec.realtime.simulated import (
+from audiodec.codec import Codec
+from audiodec.runtime.base import Samples
+from audiodec.sound.loop import LiveLoop
+from audiodec.sound.simulated import (
     SimulatedClock,
     SimulatedLoudspeaker,
     SimulatedMicrophone,
     simulate,
 )
-from audiodec.runtime.base import Samples
-from audiodec.session import Codec
 
 BLOCKS = (64, 128, 240, 256, 480)  # samples
 ALIGNMENTS = 4  # of the loudspeaker's blocks to the microphone's

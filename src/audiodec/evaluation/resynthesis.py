@@ -8,8 +8,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from audiodec.dsp import cut, envelope, overlap_add
 from audiodec.evaluation.metrics.pitch import STEP, track
-from audiodec.prepare.frames import cut, envelope, overlap_add
 from audiodec.runtime.base import Samples
 
 Curve = NDArray[np.floating]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from audiodec.codec.codec import Codec
-from audiodec.macs import count_macs
+from audiodec.nn.macs import count_macs
+from audiodec.nn.network import Network
 
 FRAMES = 100
 
 
-def codec_macs(codec: Codec) -> tuple[float, float]:
+def network_macs(codec: Network) -> tuple[float, float]:
     """MACs/s of encoding (search of all stages included) and of decoding, for one stream."""
     config = codec.config
     audio = torch.zeros(1, config.channels, FRAMES * config.hop)

@@ -28,17 +28,17 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from audiodec.codec.codec import Codec
 from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
 from audiodec.export.joins import join_channels_last
 from audiodec.export.layout import squeeze_late
 from audiodec.export.translations import TRANSLATIONS
+from audiodec.nn.network import Network
+from audiodec.nn.streaming import State
 from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Runtime, Samples
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.runtime.torch import TorchRuntime
-from audiodec.streaming import State
 
 OPSET = 23  # the first with RMSNormalization as one node
 STORED = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT}
@@ -51,7 +51,7 @@ class EncoderGraph(nn.Module):
 
     signal, outputs = "audio", ("codes", "latents")
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Network) -> None:
         super().__init__()
         self.encoder, self.quantizer = codec.encoder, codec.quantizer
 
@@ -65,7 +65,7 @@ class DecoderGraph(nn.Module):
 
     signal, outputs = "quantized", ("audio",)
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Network) -> None:
         super().__init__()
         self.decoder = codec.decoder
 
@@ -75,7 +75,7 @@ class DecoderGraph(nn.Module):
 
 
 def export_model(
-    codec: Codec, model_id: str, folder: Path, dtype: torch.dtype = torch.float16
+    codec: Network, model_id: str, folder: Path, dtype: torch.dtype = torch.float16
 ) -> ModelInfo:
     """Write a model folder; all of it appears at once, after the parity check.
 
@@ -213,7 +213,7 @@ def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
     model.graph.value_info.extend(kept)
 
 
-def check_parity(codec: Codec, folder: Path) -> None:
+def check_parity(codec: Network, folder: Path) -> None:
     """Compare onnxruntime with torch on two streams of noise, in uneven chunks.
 
     Raises:

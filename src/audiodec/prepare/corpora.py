@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.errors import ConfigError
-from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.prepare.manifest import Recording
 
 TEST, VALID = {"p232", "p257"}, {"p226", "p287"}

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import soundfile
 
+from audiodec.audio_files import write_whole
 from audiodec.errors import ConfigError
-from audiodec.fileio import write_whole
 
 SAVE_EVERY = 2000  # files
 

@@ -11,8 +11,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.errors import AudioError, ConfigError
-from audiodec.fileio import AUDIO_SUFFIXES
 
 Samples = NDArray[np.float32]
 

@@ -16,9 +16,6 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from audiodec.codec.codec import Codec
-from audiodec.codec.hifigan import HifiganDecoder
-from audiodec.codec.seanet import DILATIONS
 from audiodec.config import (
     CodecConfig,
     HifiganDecoderConfig,
@@ -28,14 +25,17 @@ from audiodec.config import (
     to_data,
 )
 from audiodec.errors import ConfigError, ModelError
-from audiodec.layers import CausalConv1d, CausalConvTranspose1d
+from audiodec.nn.hifigan import HifiganDecoder
+from audiodec.nn.layers import CausalConv1d, CausalConvTranspose1d
+from audiodec.nn.network import Network
+from audiodec.nn.seanet import DILATIONS
 
 Tensors = dict[str, Tensor]
 # Hidden streaming buffers and what only training needs.
 LEFT_OUT = re.compile(r"\.pad_buffer$|\.cluster_size$|\.embed_avg$")
 
 
-def import_checkpoint(path: Path, config: Path | None, autoencoder: Codec | None) -> Codec:
+def import_checkpoint(path: Path, config: Path | None, autoencoder: Network | None) -> Network:
     """Build our network from a published checkpoint.
 
     Args:
@@ -57,8 +57,8 @@ def import_checkpoint(path: Path, config: Path | None, autoencoder: Codec | None
 
 
 def _build(
-    settings: dict[str, Any], tensors: Tensors, path: Path, autoencoder: Codec | None
-) -> Codec:
+    settings: dict[str, Any], tensors: Tensors, path: Path, autoencoder: Network | None
+) -> Network:
     if settings.get("train_mode") == "vocoder":
         if autoencoder is None:
             raise ModelError(
@@ -114,7 +114,7 @@ def fold_weight_norm(tensors: Tensors) -> Tensors:
     return folded
 
 
-def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Codec:
+def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Network:
     p = settings["generator_params"]
     kind = p.get("codec", "audiodec")
     _expect(p, "codec", "audiodec", "activate_audiodec")
@@ -143,7 +143,7 @@ def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Codec:
         },
         "config.yml",
     )  # fmt: skip
-    codec = Codec(config)
+    codec = Network(config)
     assert isinstance(config.encoder, SeanetEncoderConfig)
     assert isinstance(config.decoder, SeanetDecoderConfig)
     rest = dict(tensors)
@@ -159,8 +159,8 @@ def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Codec:
 
 
 def _vocoder(
-    settings: dict[str, Any], tensors: Tensors, statistics: Path, autoencoder: Codec
-) -> Codec:
+    settings: dict[str, Any], tensors: Tensors, statistics: Path, autoencoder: Network
+) -> Network:
     p = settings["generator_params"]
     _expect(p, "nonlinear_activation", "LeakyReLU")
     _expect(p, "nonlinear_activation_params", {"negative_slope": 0.1})
@@ -179,7 +179,7 @@ def _vocoder(
             f"its autoencoder gives {base.quantizer.dim} at {base.sample_rate} Hz"
         )
     config = from_data(CodecConfig, {**to_data(base), "decoder": decoder}, "config.yml")
-    codec = Codec(config)
+    codec = Network(config)
     codec.encoder.load_state_dict(autoencoder.encoder.state_dict())
     codec.quantizer.load_state_dict(autoencoder.quantizer.state_dict())
     assert isinstance(config.decoder, HifiganDecoderConfig)

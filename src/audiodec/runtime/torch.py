@@ -7,20 +7,20 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from audiodec.codec.codec import Codec
 from audiodec.errors import ModelError
+from audiodec.nn.network import Network
 from audiodec.pretrained import WEIGHTS, ModelFolders, read_info
 from audiodec.runtime.base import Codes, Samples, State
 from audiodec.runtime.codebooks import Codebooks
 
 
-def load_codec(folder: Path) -> Codec:
+def load_network(folder: Path) -> Network:
     """The network of a model folder, float32, in evaluation mode.
 
     Raises:
         ModelError: the weights do not fit the configuration.
     """
-    codec = Codec(read_info(folder).codec)
+    codec = Network(read_info(folder).codec)
     weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     try:
         codec.load_state_dict(weights)
@@ -31,13 +31,13 @@ def load_codec(folder: Path) -> Codec:
 
 
 class TorchRuntime:
-    """Runs a model in torch. Raises ModelError like `load_codec`."""
+    """Runs a model in torch. Raises ModelError like `load_network`."""
 
     def __init__(self, model: ModelFolders) -> None:
         self.info = model.info
-        self.codec = load_codec(model.encoder)
+        self.codec = load_network(model.encoder)
         if model.decoder != model.encoder:
-            self.codec.decoder = load_codec(model.decoder).decoder
+            self.codec.decoder = load_network(model.decoder).decoder
         quantizer = self.codec.quantizer
         self.codebooks = Codebooks(quantizer.codebooks.numpy(), quantizer.mean.numpy())
 

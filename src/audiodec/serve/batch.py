@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.codec import FADE, RECOVER
 from audiodec.runtime.base import Codes, Samples
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.serve.packets import pack_all, unpack_all
 from audiodec.serve.slots import Rows, Slots
-from audiodec.session import FADE, RECOVER
 
 
 class EncoderBatch:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from audiodec.call.handshake import KEY
 from audiodec.errors import AudioDecError, ConfigError, FormatError
-from audiodec.realtime.handshake import KEY
-from audiodec.realtime.rtp import MAX_DATAGRAM, RtpPacket, is_rtcp
-from audiodec.realtime.srtp import Srtp
+from audiodec.rtp.packet import MAX_DATAGRAM, RtpPacket, is_rtcp
+from audiodec.rtp.srtp import Srtp
 from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.metrics import Metrics
 

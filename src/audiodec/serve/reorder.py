@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiodec.realtime.rtp import unwrap
+from audiodec.rtp.packet import unwrap
 from audiodec.runtime.base import Samples
 
 PATIENCE = 4  # later datagrams after which a missing one counts as lost

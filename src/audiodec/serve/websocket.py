@@ -21,7 +21,7 @@ from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.messages import Close, Control, Hello, RequestError, admit, parse
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.pcm import FORMATS
-from audiodec.serve.rtp import MOST, RtpDecoder, RtpEncoder
+from audiodec.serve.rtp_carrier import MOST, RtpDecoder, RtpEncoder
 from audiodec.serve.streams import DecoderStream, EncoderStream
 
 SEND_BUFFER = 65536  # bytes of a connection that wait in the system

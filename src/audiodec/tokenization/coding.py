@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audiodec
+from audiodec.adc import Count, blocks, resampled
+from audiodec.audio_files import open_audio
 from audiodec.bitstream.container import MAX_CHANNELS
 from audiodec.errors import AudioDecError, AudioError, ModelError
-from audiodec.fileio import open_audio
-from audiodec.files import Count, blocks, resampled
 from audiodec.pretrained import WEIGHTS
 from audiodec.runtime.base import Samples
 from audiodec.tokenization.listing import File

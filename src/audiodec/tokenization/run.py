@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiodec.audio_files import write_whole
+from audiodec.codec import check_effort
 from audiodec.config import ModelInfo
 from audiodec.errors import MissingExtraError
-from audiodec.fileio import write_whole
 from audiodec.pretrained import BUNDLED, WEIGHTS, find_model, read_info
-from audiodec.session import check_effort
 from audiodec.tokenization.coding import Failure, Job, Outcome, Tokens
 from audiodec.tokenization.journal import Format, Journal, Settings
 from audiodec.tokenization.listing import File, list_hash, read_list

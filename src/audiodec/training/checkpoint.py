@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from audiodec.codec.codec import Codec
 from audiodec.errors import ModelError
-from audiodec.layers import fold_weight_norm
+from audiodec.nn.layers import fold_weight_norm
+from audiodec.nn.network import Network
 from audiodec.training.init import with_weight_norm
 from audiodec.training.recipe_file import load_recipe
 
@@ -37,13 +37,13 @@ def load(run: Path) -> dict[str, Any]:
     return state
 
 
-def trained_codec(run: Path) -> Codec:
+def trained_network(run: Path) -> Network:
     """The network of a run's last checkpoint, in evaluation mode.
 
     Raises:
         ModelError: no checkpoint, damaged, or the codebooks have not started yet.
     """
-    codec = Codec(load_recipe(run / "recipe.yaml").codec)
+    codec = Network(load_recipe(run / "recipe.yaml").codec)
     state = load(run)
     if not state["started"]:
         raise ModelError(f"{run}: the codebooks have not started yet; train on, then export")

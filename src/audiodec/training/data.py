@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.errors import AudioError, ConfigError
-from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.prepare.manifest import read_manifest
 from audiodec.prepare.mixing import Mixer
 from audiodec.training.perturbation import draw, lowpass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from audiodec.codec.codec import Codec
 from audiodec.config import (
     DecoderConfig,
     EncoderConfig,
@@ -12,12 +11,13 @@ from audiodec.config import (
     SpectralEncoderConfig,
 )
 from audiodec.errors import ConfigError
-from audiodec.layers import add_weight_norm
+from audiodec.nn.layers import add_weight_norm
+from audiodec.nn.network import Network
 from audiodec.pretrained import find_model
-from audiodec.runtime.torch import load_codec
+from audiodec.runtime.torch import load_network
 
 
-def initialise(codec: Codec, model: str) -> list[str]:
+def initialise(codec: Network, model: str) -> list[str]:
     """Copy every part of a trained model that has the same configuration.
 
     The quantizer comes along only with its encoder.
@@ -29,7 +29,7 @@ def initialise(codec: Codec, model: str) -> list[str]:
         ConfigError: no part fits.
         ModelError: no such model.
     """
-    trained = load_codec(find_model(model))
+    trained = load_network(find_model(model))
     ours, theirs = codec.config, trained.config
     if (ours.sample_rate, ours.hop, ours.channels) != (
         theirs.sample_rate, theirs.hop, theirs.channels
@@ -47,7 +47,7 @@ def initialise(codec: Codec, model: str) -> list[str]:
     return [name for name, came in (("encoder", encoder), ("decoder", decoder)) if came]
 
 
-def with_weight_norm(codec: Codec) -> None:
+def with_weight_norm(codec: Network) -> None:
     """Let the parts that the configuration says learn with weight norm do so."""
     for name in ("encoder", "decoder"):
         if getattr(getattr(codec.config, name), "weight_norm", False):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from audiodec.prepare.frames import cut, envelope, overlap_add
+from audiodec.dsp import cut, envelope, overlap_add
 from audiodec.prepare.mixing import convolve
 from audiodec.training.recipe import Perturbation
 

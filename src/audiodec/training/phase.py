@@ -10,10 +10,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from audiodec.codec.codec import Codec
 from audiodec.errors import AudioDecError, ConfigError
-from audiodec.quantization.learning import CodebookLearner
+from audiodec.nn.network import Network
 from audiodec.training.adversary import AdversarialLoss
+from audiodec.training.codebooks import CodebookLearner
 from audiodec.training.data import Batch, Crops
 from audiodec.training.discriminators import Discriminators
 from audiodec.training.optimizer import make_optimizer
@@ -40,7 +40,7 @@ class Phase:
         fabric: Fabric,
         recipe: Recipe,
         stage: Stage,
-        codec: Codec,
+        codec: Network,
         learner: CodebookLearner,
         *,
         first: int,

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from audiodec.audio_files import write_whole
 from audiodec.config import from_data, to_data
 from audiodec.errors import ConfigError
-from audiodec.fileio import write_whole
 from audiodec.training.recipe import Recipe
 
 

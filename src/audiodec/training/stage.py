@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from audiodec.codec.codec import Codec
-from audiodec.quantization.learning import CodebookLearner
+from audiodec.nn.network import Network
+from audiodec.training.codebooks import CodebookLearner
 from audiodec.training.data import Batch
 from audiodec.training.losses import MEL_BANDS, LevelLoss, SpectralLoss
 from audiodec.training.parallel import gathered, global_batch, own_share
@@ -22,7 +22,7 @@ SPECTRAL = {"mel", "complex", "magnitude"}  # computed together, at random resol
 BURST = 6  # frames, mean length of a burst of lost ones: two packets of a call
 
 
-def codebook_learner(codec: Codec, q: Quantization) -> CodebookLearner:
+def codebook_learner(codec: Network, q: Quantization) -> CodebookLearner:
     """The learner that a recipe asks for."""
     return CodebookLearner(
         codec.quantizer,
@@ -47,7 +47,7 @@ class TrainingStage(nn.Module):
     """
 
     def __init__(
-        self, codec: Codec, learner: CodebookLearner, recipe: Recipe, stage: Stage, started: bool
+        self, codec: Network, learner: CodebookLearner, recipe: Recipe, stage: Stage, started: bool
     ) -> None:
         super().__init__()
         self.codec, self.learner, self.recipe, self.stage = codec, learner, recipe, stage

@@ -8,15 +8,15 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from audiodec.codec.codec import Codec
-from audiodec.codec.hifigan import HifiganDecoder
+from audiodec.nn.hifigan import HifiganDecoder
+from audiodec.nn.network import Network
 from audiodec.published.checkpoint import read_statistics
 from audiodec.training.data import Crops
 from audiodec.training.recipe import Recipe
 
 
 @torch.no_grad()
-def measure_statistics(codec: Codec, recipe: Recipe, frames: int) -> tuple[Tensor, Tensor]:
+def measure_statistics(codec: Network, recipe: Recipe, frames: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each dimension, over at least `frames` random frames."""
     c = recipe.codec
     crops = Crops(recipe.data, c.sample_rate, c.hop, recipe.seed, c.channels)
@@ -29,7 +29,7 @@ def measure_statistics(codec: Codec, recipe: Recipe, frames: int) -> tuple[Tenso
     return quantized.mean(0), quantized.std(0).clamp_min(1e-5)
 
 
-def set_statistics(codec: Codec, recipe: Recipe) -> None:
+def set_statistics(codec: Network, recipe: Recipe) -> None:
     """Give a vocoder the statistics of the recipe's file, or measure them.
 
     Raises:

@@ -15,9 +15,9 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
-from audiodec.codec.codec import Codec
-from audiodec.codec.hifigan import HifiganDecoder
 from audiodec.errors import ConfigError
+from audiodec.nn.hifigan import HifiganDecoder
+from audiodec.nn.network import Network
 from audiodec.training import checkpoint
 from audiodec.training.data import Batch
 from audiodec.training.init import initialise, with_weight_norm
@@ -50,7 +50,7 @@ class Trainer:
         )  # fmt: skip
         self.fabric.launch()
         torch.manual_seed(recipe.seed)
-        self.codec = Codec(recipe.codec)
+        self.codec = Network(recipe.codec)
         self.learner = codebook_learner(self.codec, recipe.quantization)
         self.started = False
         self.step = 0

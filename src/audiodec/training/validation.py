@@ -10,11 +10,11 @@ import soundfile
 import soxr
 import torch
 
-from audiodec.codec.codec import Codec
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.config import CodecConfig
 from audiodec.errors import AudioError, ConfigError, MissingExtraError
 from audiodec.evaluation.metrics import METRICS, Samples
-from audiodec.fileio import AUDIO_SUFFIXES
+from audiodec.nn.network import Network
 from audiodec.training.recipe import Validation
 
 QUICK = ("PESQ-WB", "ESTOI", "mel distance", "SNR dB")
@@ -60,7 +60,7 @@ class Validator:
         return np.ascontiguousarray(samples[:length].T, np.float32)
 
     @torch.no_grad()
-    def run(self, codec: Codec, quantize: bool) -> Report:
+    def run(self, codec: Network, quantize: bool) -> Report:
         """Score every clip at the full rate, or without quantizer when it has not started."""
         report, values = Report(), dict[str, list[float]]()
         for clip in self.clips:

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import audiodec
+from audiodec.codec import Codec, check_effort
 from audiodec.errors import ConfigError
 from audiodec.evaluation.codecs.base import frames_of_whole_bytes
 from audiodec.evaluation.codecs.live import Live
 from audiodec.runtime.base import Samples
-from audiodec.session import Codec, check_effort
 
 
 @dataclass(frozen=True)

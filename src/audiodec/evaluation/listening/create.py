@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.config import from_data
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.listening.definition import (
@@ -26,7 +27,6 @@ from audiodec.evaluation.listening.definition import (
     save_test,
 )
 from audiodec.evaluation.listening.stimuli import LONGEST, Sound, equalise, fit, low_pass
-from audiodec.fileio import AUDIO_SUFFIXES
 
 Files = dict[str, Path]  # by the name of the clip: its path in the folder, without suffix
 

@@ -13,10 +13,10 @@ import numpy as np
 import soundfile
 import soxr
 
+from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.codecs import RATE
 from audiodec.evaluation.quality.scores import LABELS
-from audiodec.fileio import AUDIO_SUFFIXES
 from audiodec.runtime.base import Samples
 
 LONGEST = 600  # seconds: metrics need memory in proportion

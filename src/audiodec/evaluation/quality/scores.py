@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audiodec.audio_files import write_whole
 from audiodec.errors import ConfigError, MissingExtraError
-from audiodec.fileio import write_whole
 
 LABELS = ("speaker", "language", "gender")  # by which means are made, where known
 ABOUT = b"audiodec"  # key of the file's metadata: how it came about, as JSON

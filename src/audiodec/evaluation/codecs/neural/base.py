@@ -18,7 +18,7 @@ from audiodec.bitstream.packet import pack, unpack
 from audiodec.errors import ModelError
 from audiodec.evaluation.codecs.base import Family, MissingCodecError, frames_of_whole_bytes, home
 from audiodec.evaluation.codecs.cost import Cost
-from audiodec.macs import count_macs
+from audiodec.nn.macs import count_macs
 from audiodec.runtime.base import Samples
 
 Codes = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audiodec.realtime.rtp import unwrap
+from audiodec.rtp.packet import unwrap
 
 REMEMBERED = 1024  # sequence numbers below the highest, in which a duplicate is noticed
 DROPOUT = 3000  # packets that may be missing before the stream counts as another one

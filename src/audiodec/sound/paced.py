@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import numpy as np
 
 from audiodec.errors import AudioError
-from audiodec.realtime.devices import Callback
-from audiodec.realtime.voices import file_sink, file_source
+from audiodec.sound.devices import Callback
+from audiodec.sound.voices import file_sink, file_source
 
 
 class _Paced:

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
+from audiodec.call.endpoint import Endpoint
 from audiodec.errors import AudioDecError, ConfigError
-from audiodec.realtime.endpoint import Endpoint
-from audiodec.realtime.rtp import MAX_DATAGRAM
+from audiodec.rtp.packet import MAX_DATAGRAM
 from audiodec.runtime.base import Samples
 
 CONNECTING = 0.02  # seconds between looks for an answer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from audiodec.errors import AudioError, MissingExtraError
-from audiodec.realtime.devices import Callback
+from audiodec.sound.devices import Callback
 
 
 @dataclass(frozen=True)

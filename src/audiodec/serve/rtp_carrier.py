@@ -13,9 +13,9 @@ import numpy as np
 
 from audiodec.config import CodecConfig
 from audiodec.errors import FormatError
-from audiodec.realtime.payload import Payload, to_bytes
-from audiodec.realtime.receiver import Reception, Turn
-from audiodec.realtime.rtp import MAX_DATAGRAM, SPEECH, RtpPacket
+from audiodec.rtp.packet import MAX_DATAGRAM, SPEECH, RtpPacket
+from audiodec.rtp.payload import Payload, to_bytes
+from audiodec.rtp.receiver import Reception, Turn
 from audiodec.runtime.base import Samples
 from audiodec.serve.datagrams import Leg, ignore
 from audiodec.serve.messages import Close, RequestError

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from audiodec.streaming import Causal, State
+from audiodec.nn.streaming import Causal, State
 
 
 class CausalConv1d(Causal):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from audiodec.errors import FormatError, MissingExtraError
-from audiodec.realtime.rtp import is_rtcp
+from audiodec.rtp.packet import is_rtcp
 
 
 class Guard(Protocol):

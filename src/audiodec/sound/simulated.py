@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from audiodec.realtime.devices import Callback
-from audiodec.realtime.loop import LiveLoop
 from audiodec.runtime.base import Samples
+from audiodec.sound.devices import Callback
+from audiodec.sound.loop import LiveLoop
 
 
 class SimulatedClock:

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from audiodec.realtime.control import Setting
-from audiodec.realtime.payload import MAX_DISTANCE, Redundancy
-from audiodec.realtime.rtp import COMFORT_NOISE, SPEECH, RtpPacket
-from audiodec.realtime.silence import SilenceDetector, describe, level
+from audiodec.rtp.control import Setting
+from audiodec.rtp.packet import COMFORT_NOISE, SPEECH, RtpPacket
+from audiodec.rtp.payload import MAX_DISTANCE, Redundancy
+from audiodec.rtp.silence import SilenceDetector, describe, level
 from audiodec.runtime.base import Samples
 
 DESCRIBE_EVERY = 0.4  # seconds between descriptions of silence

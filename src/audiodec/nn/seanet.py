@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from audiodec.config import CodecConfig, SeanetDecoderConfig, SeanetEncoderConfig
-from audiodec.layers import CausalConv1d, CausalConvTranspose1d
-from audiodec.streaming import Causal, Chain, Pointwise, Residual, State
+from audiodec.nn.layers import CausalConv1d, CausalConvTranspose1d
+from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State
 
 DILATIONS = (1, 3, 9)  # of the residual units in each block
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from audiodec.quantization.residual import ResidualQuantizer, nearest, search
+from audiodec.nn.quantizer import ResidualQuantizer, nearest, search
 
 RESTART_USAGE = 0.3  # usage a restarted code is credited with, so that it gets time to settle
 

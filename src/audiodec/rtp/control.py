@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from audiodec.realtime.payload import Protection
+from audiodec.rtp.payload import Protection
 
 CALM = 10  # reports in a row that must ask for less before less is sent
 QUICK, SLOW = 4, 10  # reports averaged

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiodec.codec.dct import bark_bands, dct_matrix, even_bands
 from audiodec.config import CodecConfig, SpectralDecoderConfig, SpectralEncoderConfig
-from audiodec.layers import DepthwiseFilter, RMSNorm
-from audiodec.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
+from audiodec.nn.dct import bark_bands, dct_matrix, even_bands
+from audiodec.nn.layers import DepthwiseFilter, RMSNorm
+from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
 
 
 def linear(inputs: int, outputs: int, scale: float = 1.0) -> nn.Linear:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from audiodec.realtime.devices import AudioDevice
-from audiodec.realtime.drift import Resampler
-from audiodec.realtime.ring import Ring
 from audiodec.runtime.base import Samples
+from audiodec.sound.devices import AudioDevice
+from audiodec.sound.drift import Resampler
+from audiodec.sound.ring import Ring
 
 Clock = Callable[[], float]  # seconds
 DEPTH = 1.0  # seconds that a ring holds

@@ -10,11 +10,11 @@ import numpy as np
 
 from audiodec.bitstream.packet import stages_of, unpack
 from audiodec.errors import FormatError
-from audiodec.realtime.jitter import CAPACITY, Action, Entry, JitterBuffer
-from audiodec.realtime.payload import Payload, from_bytes
-from audiodec.realtime.rtp import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
-from audiodec.realtime.sequence import Sequence
-from audiodec.realtime.silence import ComfortNoise, described, level
+from audiodec.rtp.jitter import CAPACITY, Action, Entry, JitterBuffer
+from audiodec.rtp.packet import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
+from audiodec.rtp.payload import Payload, from_bytes
+from audiodec.rtp.sequence import Sequence
+from audiodec.rtp.silence import ComfortNoise, described, level
 from audiodec.runtime.base import Samples
 
 ORIGINAL = MAX_DATAGRAM  # rank of a packet that is no copy: above that of any copy

@@ -7,8 +7,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from audiodec.call.handshake import SECRET
 from audiodec.errors import ConfigError
-from audiodec.realtime.handshake import SECRET
 
 VARIABLE = "AUDIODEC_CALL_KEY"
 

@@ -9,12 +9,12 @@ import numpy as np
 import soundfile
 import soxr
 
+from audiodec.audio_files import create_audio, open_audio, write_audio, write_whole
 from audiodec.errors import AudioError
-from audiodec.fileio import create_audio, open_audio, write_audio, write_whole
-from audiodec.realtime.devices import AudioDevice
-from audiodec.realtime.drift import DelayControl, Resampler
-from audiodec.realtime.ring import Ring
 from audiodec.runtime.base import Samples
+from audiodec.sound.devices import AudioDevice
+from audiodec.sound.drift import DelayControl, Resampler
+from audiodec.sound.ring import Ring
 
 READ = 4096  # samples of a file at once
 SLEPT = 0.2  # seconds of sound above the usual that are kept

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from torch import nn
 
-from audiodec.codec.hifigan import HifiganDecoder
-from audiodec.codec.seanet import SeanetDecoder, SeanetEncoder
-from audiodec.codec.spectral import SpectralDecoder, SpectralEncoder
 from audiodec.config import CodecConfig
-from audiodec.quantization.residual import ResidualQuantizer
-from audiodec.streaming import Causal
+from audiodec.nn.hifigan import HifiganDecoder
+from audiodec.nn.quantizer import ResidualQuantizer
+from audiodec.nn.seanet import SeanetDecoder, SeanetEncoder
+from audiodec.nn.spectral import SpectralDecoder, SpectralEncoder
+from audiodec.nn.streaming import Causal
 
 ENCODERS = {"spectral": SpectralEncoder, "seanet": SeanetEncoder}
 DECODERS = {"spectral": SpectralDecoder, "seanet": SeanetDecoder, "hifigan": HifiganDecoder}
 
 
-class Codec(nn.Module):
+class Network(nn.Module):
     """Waveform -> latents -> codes -> quantized latents -> waveform.
 
     Attributes:

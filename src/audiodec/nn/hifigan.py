@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from audiodec.config import CodecConfig, HifiganDecoderConfig
-from audiodec.layers import CausalConv1d, CausalConvTranspose1d
-from audiodec.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
+from audiodec.nn.layers import CausalConv1d, CausalConvTranspose1d
+from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
 
 SLOPE = 0.1  # of the leaky units inside; the last one has torch's default of 0.01
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from audiodec.realtime.simulated import SimulatedClock
+from audiodec.sound.simulated import SimulatedClock
 
 
 def gilbert_losses(count: int, loss: float, burst: float, seed: int) -> list[bool]:

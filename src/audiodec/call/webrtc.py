@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiodec.realtime.transport import Listener
+from audiodec.call.transport import Listener
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audiodec.call.handshake import SIZE, Handshake
 from audiodec.errors import ConfigError, FormatError
-from audiodec.realtime.control import Controller
-from audiodec.realtime.handshake import SIZE, Handshake
-from audiodec.realtime.payload import MAX_FRAMES, MAX_PAYLOAD, Redundancy
-from audiodec.realtime.receiver import PacketDecoder, Receiver
-from audiodec.realtime.rtcp import Report, goodbye, is_goodbye, middle
-from audiodec.realtime.rtp import MAX_DATAGRAM, is_rtcp
-from audiodec.realtime.sender import PacketEncoder, Sender
-from audiodec.realtime.srtp import Guard, Srtp, Unguarded
+from audiodec.rtp.control import Controller
+from audiodec.rtp.packet import MAX_DATAGRAM, is_rtcp
+from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Redundancy
+from audiodec.rtp.receiver import PacketDecoder, Receiver
+from audiodec.rtp.rtcp import Report, goodbye, is_goodbye, middle
+from audiodec.rtp.sender import PacketEncoder, Sender
+from audiodec.rtp.srtp import Guard, Srtp, Unguarded
 from audiodec.runtime.base import Samples
 
 GREET = 0.2  # seconds between hellos

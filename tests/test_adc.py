@@ -14,7 +14,7 @@ import soundfile
 
 import audiodec
 from audiodec import AudioError, FormatError, ModelError
-from audiodec.files import decode_file, encode_file
+from audiodec.adc import decode_file, encode_file
 from tests.test_bitstream import mutate
 
 

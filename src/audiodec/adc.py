@@ -10,11 +10,11 @@ import numpy as np
 import soundfile
 import soxr
 
+from audiodec.audio_files import create_audio, open_audio, open_bytes, write_audio, write_whole
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
+from audiodec.codec import Codec, Playback, check_effort
 from audiodec.errors import AudioError, FormatError, ModelError
-from audiodec.fileio import create_audio, open_audio, open_bytes, write_audio, write_whole
 from audiodec.runtime.base import Samples
-from audiodec.session import Codec, Playback, check_effort
 
 READ = 65536  # samples per read
 ROUNDING = 8  # samples that resampling there and back may round off

@@ -8,14 +8,14 @@ from types import TracebackType
 
 import numpy as np
 
+from audiodec.codec import Codec
 from audiodec.errors import AudioError
-from audiodec.realtime.devices import AudioDevice
-from audiodec.realtime.drift import DelayControl
-from audiodec.realtime.meters import Histogram, Level, Snapshot, Spread
-from audiodec.realtime.ring import Ring
-from audiodec.realtime.sound import Capture, Clock, Playout
 from audiodec.runtime.base import Samples
-from audiodec.session import Codec
+from audiodec.sound.capture import Capture, Clock, Playout
+from audiodec.sound.devices import AudioDevice
+from audiodec.sound.drift import DelayControl
+from audiodec.sound.meters import Histogram, Level, Snapshot, Spread
+from audiodec.sound.ring import Ring
 
 MARGIN = 0.0009  # seconds for encoding and decoding one packet, resampling, and clocks that drift
 JUMP = 0.02  # seconds of excess delay beyond which sound is left out rather than sped up
