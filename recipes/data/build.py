@@ -1,16 +1,20 @@
-"""The default model's training speech as WAV files under data/train.
+"""The default models' training speech as WAV files under data/train.
 
-    python recipes/data/build.py [--corpus ../shared/corpus] [--out data/train]
+    python recipes/data/build.py [SOURCE ...] [--mirror data/mirror] [--out data/train]
 
-Sources and licences: src/audiodec/models/speech-48k/MODEL_CARD.md. The corpus folder holds the
-sources that have no package; six more come from Debian (`apt-get download`, nothing is
-installed). A source that is already there is skipped, one that cannot be had is named at the end,
-with exit code 1. Needs the `bench` extra (PyAV decodes G.722). About 2 GB.
+Every source of sources.toml becomes a folder with manifest.csv (speaker and bandwidth of every
+recording) and speakers.csv; attributions.md says whose voices they are. Public repositories are
+fetched into the mirror, one commit each, unless they are there already (OWNER+NAME/repo, bare);
+Debian packages are downloaded, nothing is installed. A source that is already built is skipped;
+what is missing is named at the end, with exit code 1. Needs git and the `bench` extra (PyAV
+decodes G.722, SwiftF0 tells two voices apart). About 3 GB to fetch, 6 GB when built.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import itertools
 import shutil
 import subprocess
 import sys
@@ -18,95 +22,110 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 import soundfile
+import soxr
+from layouts import Clip, find
+from origins import fetch
 from rich.progress import track
+from sound import read
+from sources import Source, read_table
 
-CORPUS = (
-    "kathleen", "nathalie", "tofugu_male", "tofugu_female", "gcompris_gd", "kerstin", "kokoro",
-)  # fmt: skip
-DEBIAN = {  # source: package, files inside it
-    "festvox_ru": ("festvox-ru", "usr/share/festival/voices/russian/*/wav/*.wav"),
-} | {
-    f"asterisk_{language}": (
-        f"asterisk-core-sounds-{language}-g722", "usr/share/asterisk/sounds/**/*.g722"
-    )
-    for language in ("ru", "en", "es", "fr", "it")
-}  # fmt: skip
+from audiodec.prepare.manifest import Recording, make_manifest
+from audiodec.prepare.measure import bandwidth, snr
+
 PACK = 20  # seconds: clips of one speaker are joined, so that short words fill whole crops
+TOP_RATE = 48000  # Hz; what is sampled faster is resampled
+SHORTEST = 0.1  # seconds of a clip worth reading
+HELD_OUT = Path(__file__).with_name("validation.csv")
 
 
-def unpack(package: str, folder: Path) -> None:
-    """Download a Debian package and unpack it below `folder`."""
-    subprocess.run(["apt-get", "download", "-q", package], cwd=folder, check=True)
-    (archive,) = folder.glob("*.deb")
-    subprocess.run(["dpkg", "-x", archive, folder], check=True)
+def recordings(source: Source, clips: list[Clip]) -> Iterator[tuple[np.ndarray, int, float]]:
+    """Samples, rate and bandwidth of what is kept of one speaker's clips.
 
-
-def read(path: Path) -> tuple[np.ndarray, int]:
-    """Mono samples and their rate, of anything libsndfile reads and of raw G.722."""
-    if path.suffix == ".g722":
-        with av.open(str(path), format="g722") as container:
-            frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
-        return np.concatenate([np.zeros(0, np.int16), *frames]) / np.float32(32768), 16000
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return samples.mean(axis=1), rate
-
-
-def packs(paths: list[Path]) -> Iterator[tuple[str, np.ndarray, int]]:
-    """Name, samples and rate; files shorter than a pack are joined with their neighbours.
-
-    Kept apart whatever their length: kathleen's and kokoro's clips, whose names tell the held-out
-    phrases and the voices.
+    Where the bandwidth is known, and so the same for all, clips are joined.
     """
-    apart = paths[0].parent.name in ("kathleen", "kokoro")
-    waiting: list[np.ndarray] = []
-    name = ""
-    for i, path in enumerate(paths):
-        samples, rate = read(path)
-        name = name or path.stem
-        waiting.append(samples)
-        if apart or i == len(paths) - 1 or sum(map(len, waiting)) > PACK * rate:
-            yield name, np.concatenate(waiting), rate
-            waiting, name = [], ""
+    if source.bandwidth is None:
+        for samples, rate in sounds(source, clips):
+            top = bandwidth(samples, rate)
+            if source.band[0] <= top < source.band[1]:
+                yield samples, rate, top
+        return
+    for rate, group in itertools.groupby(sounds(source, clips), lambda sound: sound[1]):
+        waiting: list[np.ndarray] = []
+        for samples, _ in group:
+            waiting.append(samples)
+            if sum(map(len, waiting)) > PACK * rate:
+                yield np.concatenate(waiting), rate, source.bandwidth
+                waiting = []
+        if waiting:
+            yield np.concatenate(waiting), rate, source.bandwidth
 
 
-def build(name: str, paths: list[Path], out: Path) -> None:
+def sounds(source: Source, clips: list[Clip]) -> Iterator[tuple[np.ndarray, int]]:
+    """Samples and rate of every clip that is neither too short nor too noisy."""
+    for clip in clips:
+        samples, rate = read(clip.path)
+        if rate > TOP_RATE:
+            samples, rate = soxr.resample(samples, rate, TOP_RATE), TOP_RATE
+        if len(samples) >= SHORTEST * rate and snr(samples, rate) >= source.min_snr:
+            yield samples, rate
+
+
+def build(source: Source, clips: list[Clip], folder: Path) -> None:
     """Write one source; its folder appears when it is complete."""
-    part = out / f".{name}.part"
+    part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for stem, samples, rate in track(packs(paths), name, None):
-        soundfile.write(part / f"{stem}.wav", samples.clip(-1, 1), rate, subtype="PCM_16")
-    part.rename(out / name)
+    listed, speakers = [], []
+    by_speaker = itertools.groupby(clips, lambda clip: clip.speaker)
+    count = len({clip.speaker for clip in clips})
+    for speaker, group in track(by_speaker, source.name, count):
+        own = list(group)
+        for number, (samples, rate, top) in enumerate(recordings(source, own)):
+            path = part / f"{speaker}_{number:04d}.wav"
+            soundfile.write(path, samples.clip(-1, 1), rate, subtype="PCM_16")
+            listed.append(Recording(path, speaker, "train", bandwidth=top))
+        speakers.append((speaker, own[0].gender, own[0].language))
+    make_manifest(listed, part / "manifest.csv")
+    kept = {recording.speaker for recording in listed}
+    with (part / "speakers.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("speaker", "gender", "language"))
+        writer.writerows(row for row in speakers if row[0] in kept)
+    part.rename(folder)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, default=Path("../shared/corpus"))
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="only these")
+    parser.add_argument("--mirror", type=Path, default=Path("data/mirror"))
     parser.add_argument("--out", type=Path, default=Path("data/train"))
     options = parser.parse_args()
+    table = read_table()
+    unknown = set(options.sources) - {source.name for source in table}
+    if unknown:
+        parser.error(f"no such source: {', '.join(sorted(unknown))}")
+    with HELD_OUT.open(newline="") as file:
+        held_out = {row["speaker"] for row in csv.DictReader(file)}
     missing = []
-    for name in (*CORPUS, *DEBIAN):
-        if (options.out / name).is_dir():
+    for source in table:
+        folder = options.out / source.name
+        if folder.is_dir() or (options.sources and source.name not in options.sources):
             continue
         with tempfile.TemporaryDirectory() as temporary:
-            folder, pattern = options.corpus / name, "*.opus"
-            if name in DEBIAN:
-                package, pattern = DEBIAN[name]
-                folder = Path(temporary)
-                try:
-                    unpack(package, folder)
-                except (OSError, subprocess.CalledProcessError) as error:
-                    print(f"{name}: {error}", file=sys.stderr)
-            paths = sorted(folder.glob(pattern))
-            if paths:
-                build(name, paths, options.out)
-            else:
-                missing.append(f"{name} ({folder / pattern})")
-    if missing:
-        print(f"missing sources: {', '.join(missing)}", file=sys.stderr)
+            files = Path(temporary)
+            try:
+                problem = fetch(source.origin, source.files, options.mirror, files)
+            except (OSError, subprocess.CalledProcessError) as error:
+                problem = str(error)
+            clips = [clip for clip in find(source, files) if clip.speaker not in held_out]
+            if problem or not clips:
+                missing.append(f"{source.name}: {problem or 'no clips'}")
+                continue
+            build(source, clips, folder)
+    for line in missing:
+        print(f"missing: {line}", file=sys.stderr)
     return 1 if missing else 0
 
 

@@ -1,17 +1,20 @@
 """Fetch the validation clips of validation.csv: unseen speakers, as 48 kHz FLAC.
 
-    python recipes/data/fetch_validation.py [--eval ../shared/eval] [--out data/validation]
+    python recipes/data/fetch_validation.py [--mirror data/mirror] [--eval ../shared/eval]
+                                            [--out data/validation]
 
-Clips come from two Debian packages (`apt-get download`, nothing is installed; GPL audio, for
-evaluation only) and from the eval folder. Several files of one speaker are joined. One folder a
-speaker. Those that cannot be had are named at the end, with exit code 1. validation.csv is also the
-table for `bench quality --labels`; its gender is what the source states, and empty otherwise.
+Clips come from public repositories (as in build.py), from two Debian packages (GPL audio, for
+evaluation only; nothing is installed) and from the eval folder. Several files of one speaker are
+joined. One folder a speaker. Those that cannot be had are named at the end, with exit code 1.
+validation.csv is also the table for `bench quality --labels`; its gender is what the source states,
+and empty otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,15 +23,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from build import read, unpack
+from origins import fetch
+from sound import read
 
 RATE = 48000
 LONGEST = 8  # seconds
 LIST = Path(__file__).with_name("validation.csv")
+EVAL = "shared/eval"  # the source that is a folder
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mirror", type=Path, default=Path("data/mirror"))
     parser.add_argument("--eval", type=Path, default=Path("../shared/eval"))
     parser.add_argument("--out", type=Path, default=Path("data/validation"))
     options = parser.parse_args()
@@ -36,14 +42,15 @@ def main() -> int:
         rows = list(csv.DictReader(file))
     missing = []
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {"shared/eval": options.eval}
-        for package in {row["source"] for row in rows} - folders.keys():
-            folders[package] = Path(temporary) / package
-            folders[package].mkdir()
+        folders = {EVAL: options.eval}
+        for number, source in enumerate(sorted({row["source"] for row in rows} - {EVAL})):
+            folders[source] = Path(temporary) / str(number)
+            folders[source].mkdir()
+            files = [f for row in rows if row["source"] == source for f in row["files"].split("|")]
             try:
-                unpack(package, folders[package])
+                fetch(source, "|".join(map(re.escape, files)), options.mirror, folders[source])
             except (OSError, subprocess.CalledProcessError) as error:
-                print(f"{package}: {error}", file=sys.stderr)
+                print(f"{source}: {error}", file=sys.stderr)
         for row in rows:
             paths = [folders[row["source"]] / name for name in row["files"].split("|")]
             if not all(path.is_file() for path in paths):

@@ -1,4 +1,4 @@
-"""A corpus as a list: path, speaker, length, rate and split of every recording, as CSV.
+"""A corpus as a list: path, speaker, length, rate, split and bandwidth of every recording, as CSV.
 
 Paths are relative to the manifest. Files that a manifest already lists with the same size are not
 opened again, so an interrupted or repeated preparation goes on where it was.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
@@ -27,12 +28,14 @@ class Recording:
 
     Attributes:
         noisy: the same speech with noise, or None.
+        bandwidth: Hz up to which it holds real sound, if that is less than half its rate.
     """
 
     path: Path
     speaker: str
     split: str  # train, valid or test
     noisy: Path | None = None
+    bandwidth: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Row:
     channels: int
     bytes: int
     noisy: str = ""
+    bandwidth_hz: float = math.inf
 
 
 def read_manifest(path: Path) -> list[Row]:
@@ -58,6 +62,7 @@ def read_manifest(path: Path) -> list[Row]:
                 Row(
                     r["path"], r["speaker"], r["split"], float(r["seconds"]), int(r["frames"]),
                     int(r["rate"]), int(r["channels"]), int(r["bytes"]), r["noisy"],
+                    float(r.get("bandwidth_hz", math.inf)),
                 )
                 for r in csv.DictReader(file)
             ]  # fmt: skip
@@ -109,11 +114,16 @@ def _row(recording: Recording, base: Path, known: dict[str, Row]) -> Row:
     size = recording.path.stat().st_size
     old = known.get(path)
     if old is not None and old.bytes == size:
-        return replace(old, speaker=recording.speaker, split=recording.split, noisy=noisy)
+        bandwidth = min(recording.bandwidth, old.rate / 2)
+        return replace(
+            old, speaker=recording.speaker, split=recording.split, noisy=noisy,
+            bandwidth_hz=bandwidth,
+        )  # fmt: skip
     info = soundfile.info(recording.path)
     if recording.noisy is not None and soundfile.info(recording.noisy).frames != info.frames:
         raise ValueError("its noisy version has another length")
     return Row(
         path, recording.speaker, recording.split, round(info.duration, 3), info.frames,
         info.samplerate, info.channels, size, noisy,
+        min(recording.bandwidth, info.samplerate / 2),
     )  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,15 @@ Samples = NDArray[np.float32]
 
 @dataclass
 class Clip:
-    """One recording: where it is, its rate in Hz, its length in samples, its noisy version."""
+    """One recording: where it is, its rate in Hz, its length in samples, its noisy version, who
+    speaks, and Hz up to which it holds real sound."""
 
     path: Path
     rate: int
     length: int
     noisy: Path | None = None
+    speaker: str = ""
+    bandwidth: float = math.inf
 
 
 @dataclass
@@ -75,7 +79,7 @@ def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]
     except re.error as error:
         raise ConfigError(f"source {path}: exclude is no regular expression: {error}") from None
     clips = [
-        clip
+        replace(clip, bandwidth=min(source.bandwidth, clip.bandwidth, clip.rate / 2))
         for clip, own_channels in found
         if clip.length >= shortest * clip.rate
         and own_channels >= channels
@@ -105,7 +109,28 @@ def _manifest(path: Path) -> Iterator[tuple[Clip, int]]:
     for row in read_manifest(path):
         if row.split == "train":
             noisy = path.parent / row.noisy if row.noisy else None
-            yield Clip(path.parent / row.path, row.rate, row.frames, noisy), row.channels
+            clip = Clip(
+                path.parent / row.path, row.rate, row.frames, noisy, row.speaker, row.bandwidth_hz
+            )
+            yield clip, row.channels
+
+
+@dataclass
+class Pool:
+    """What a source gives: its clips, and how often each is drawn; the weight is the source's."""
+
+    name: str
+    weight: float
+    clips: list[Clip]
+    shares: NDArray[np.float64]
+
+
+def shares(clips: list[Clip]) -> NDArray[np.float64]:
+    """How often each clip is drawn: every speaker equally, and within one by length."""
+    seconds = np.array([clip.length / clip.rate for clip in clips])
+    _, who = np.unique([clip.speaker for clip in clips], return_inverse=True)
+    total = np.bincount(who, seconds)
+    return seconds / total[who] / len(total)
 
 
 class Crops(Dataset[Batch]):
@@ -118,6 +143,10 @@ class Crops(Dataset[Batch]):
         seed: of the run.
         channels: of the crops; with one, a random channel of each recording.
         share: (which, of how many) processes: each makes its own items of the global batch.
+        min_bandwidth: Hz; only recordings that hold sound up to there are drawn.
+
+    Raises:
+        ConfigError: a source holds nothing usable, or none reaches `min_bandwidth`.
     """
 
     def __init__(
@@ -128,19 +157,23 @@ class Crops(Dataset[Batch]):
         seed: int,
         channels: int = 1,
         share: tuple[int, int] = (0, 1),
+        min_bandwidth: float = 0,
     ) -> None:
         self.data, self.rate, self.seed, self.channels = data, sample_rate, seed, channels
         self.share = share
         self.samples = max(1, round(data.crop * sample_rate / hop)) * hop
         fastest = max(1.0, *data.speed) if data.speed_probability else 1.0
         reach = fastest * self.samples / sample_rate + MARGIN
-        self.clips = [find_clips(source, reach, channels) for source in data.sources]
-        weights = np.array([source.weight for source in data.sources])
-        self.source_share = weights / weights.sum()
-        self.clip_share = []
-        for clips in self.clips:
-            seconds = np.array([clip.length / clip.rate for clip in clips])
-            self.clip_share.append(seconds / seconds.sum())
+        self.pools = []
+        for source in data.sources:
+            clips = find_clips(source, reach, channels)
+            clips = [clip for clip in clips if clip.bandwidth >= min_bandwidth]
+            if clips:
+                self.pools.append(Pool(str(source.path), source.weight, clips, shares(clips)))
+        if not self.pools:
+            raise ConfigError(f"no recording of any source reaches {min_bandwidth:g} Hz")
+        weights = np.array([pool.weight for pool in self.pools])
+        self.pool_share = weights / weights.sum()
         self.mixer = None
         if data.noise or data.rooms:
             noise, rooms = [Path(n) for n in data.noise], Path(data.rooms) if data.rooms else None
@@ -164,17 +197,16 @@ class Crops(Dataset[Batch]):
 
     def _crop(self, random: np.random.Generator) -> tuple[Samples, Samples, float]:
         """Input and target [channels, samples], and the bandwidth in Hz."""
-        index = int(random.choice(len(self.clips), p=self.source_share))
-        clips, source = self.clips[index], self.data.sources[index]
+        pool = self.pools[int(random.choice(len(self.pools), p=self.pool_share))]
         for _ in range(TRIES):
-            clip = clips[int(random.choice(len(clips), p=self.clip_share[index]))]
+            clip = pool.clips[int(random.choice(len(pool.clips), p=pool.shares))]
             speed = 1.0
             if random.random() < self.data.speed_probability:
                 speed = float(np.exp(random.uniform(*np.log(self.data.speed))))
             target, heard = self._read(clip, speed, random)
             loud = np.sqrt(np.mean(target**2)) >= QUIETEST
             if loud and np.mean(np.abs(target) >= 0.999) <= CLIPPED_SHARE:
-                bandwidth = self._bandwidth(source, clip, speed)
+                bandwidth = self._bandwidth(clip, speed)
                 perturb, bandwidth = draw(self.data.perturbation, self.rate, bandwidth, random)
                 same = heard is target
                 target = perturb(target)
@@ -189,7 +221,7 @@ class Crops(Dataset[Batch]):
                 gain = 10 ** (random.uniform(*self.data.gain) / 20)
                 gain = min(gain, 0.99 / max(np.abs(target).max(), np.abs(heard).max()))
                 return heard * np.float32(gain), target * np.float32(gain), bandwidth
-        raise AudioError(f"{source.path}: {TRIES} crops in a row were silent or clipped")
+        raise AudioError(f"{pool.name}: {TRIES} crops in a row were silent or clipped")
 
     def _read(
         self, clip: Clip, speed: float, random: np.random.Generator
@@ -218,7 +250,7 @@ class Crops(Dataset[Batch]):
             crops.append(out)
         return crops[0], crops[-1]
 
-    def _bandwidth(self, source: Source, clip: Clip, speed: float) -> float:
+    def _bandwidth(self, clip: Clip, speed: float) -> float:
         nyquist = self.rate / 2
-        edge = min(source.bandwidth, clip.rate / 2) * speed
+        edge = clip.bandwidth * speed
         return nyquist if edge >= nyquist else TRUSTED * edge

@@ -198,14 +198,13 @@ def learning_rate(step: int, steps: int, o: Optimizer) -> float:
 
 def _crops(recipe: Recipe, stage: Stage) -> Crops:
     """The recipe's data with the stage's own settings. Raises ConfigError."""
-    sources = tuple(s for s in recipe.data.sources if s.bandwidth >= stage.min_bandwidth)
-    if not sources:
-        raise ConfigError(f"stage {stage.name}: no source reaches {stage.min_bandwidth:g} Hz")
     data = dataclasses.replace(
         recipe.data,
-        sources=sources,
         crop=stage.crop or recipe.data.crop,
         batch=stage.batch or recipe.data.batch,
     )
     codec = recipe.codec
-    return Crops(data, codec.sample_rate, codec.hop, recipe.seed, codec.channels, world())
+    return Crops(
+        data, codec.sample_rate, codec.hop, recipe.seed, codec.channels, world(),
+        stage.min_bandwidth,
+    )  # fmt: skip

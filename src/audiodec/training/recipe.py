@@ -19,10 +19,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 @config
 class Source:
     """A folder of recordings, searched recursively for any format libsndfile reads, or a
-    manifest (.csv) that `audiodec prepare` made, of which the split `train` is taken."""
+    manifest (.csv) that `audiodec prepare` made, of which the split `train` is taken.
+
+    A manifest names speakers, who are drawn equally often; a folder is taken for one speaker.
+    """
 
     path: str
-    bandwidth: PositiveFloat = 24000  # Hz up to which it holds real content; losses stop there
+    # Hz up to which it holds real content; losses stop there. A manifest may say less of a file.
+    bandwidth: PositiveFloat = 24000
     weight: PositiveFloat = 1  # how often it is drawn, relative to the other sources
     exclude: str | None = None  # regular expression: matching file names are held out
 
@@ -141,7 +145,7 @@ class Stage:
     optimizer: Optimizer = Optimizer()
     crop: PositiveFloat | None = None  # seconds; the recipe's `data.crop` if not given
     batch: Positive | None = None  # likewise
-    # Hz: only sources that reach so high are drawn from. Band-limited speech must never stand
+    # Hz: only recordings that reach so high are drawn. Band-limited speech must never stand
     # before a discriminator as if it were real full-band speech.
     min_bandwidth: Annotated[float, Field(ge=0)] = 0
     # Highest share of frames that each item loses on the way to the decoder, in bursts: the

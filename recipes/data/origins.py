@@ -1,0 +1,91 @@
+"""Files from where they are published: public git repositories at a commit, Debian packages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+
+HOSTS = {"github": "https://github.com/{}.git"}
+
+
+def fetch(origin: str, pattern: str, mirror: Path, out: Path) -> str:
+    """Write the files of an origin whose whole path matches, below `out`.
+
+    Args:
+        origin: `github:OWNER/NAME@COMMIT` or `debian:PACKAGE`.
+        mirror: folder of bare repositories, OWNER+NAME/repo; what is absent is fetched into it.
+
+    Returns:
+        what keeps files from being complete, for a person; empty if nothing does.
+
+    Raises:
+        OSError, subprocess.CalledProcessError: it cannot be had.
+    """
+    kind, _, place = origin.partition(":")
+    if kind == "debian":
+        unpack(place, out)
+        return ""
+    repository, _, commit = place.partition("@")
+    git_dir = clone(HOSTS[kind].format(repository), commit, mirror / repository.replace("/", "+"))
+    return extract(git_dir, commit, re.compile(pattern), out)
+
+
+def unpack(package: str, folder: Path) -> None:
+    """Download a Debian package and unpack it below `folder`; nothing is installed."""
+    subprocess.run(["apt-get", "download", "-q", package], cwd=folder, check=True)
+    (archive,) = folder.glob("*.deb")
+    subprocess.run(["dpkg", "-x", archive, folder], check=True)
+    archive.unlink()
+
+
+def clone(url: str, commit: str, folder: Path) -> Path:
+    """The git directory of a repository that holds `commit`, fetched (one commit) if it is not in
+    `folder` yet."""
+    git_dir = folder / "repo"
+    if (git_dir / ".git").is_dir():
+        git_dir = git_dir / ".git"
+    if not (git_dir / "objects").is_dir():
+        subprocess.run(["git", "init", "-q", "--bare", git_dir], check=True)
+    known = ["git", "--git-dir", git_dir, "cat-file", "-e", f"{commit}^{{tree}}"]
+    if subprocess.run(known, stderr=subprocess.DEVNULL).returncode:
+        fetch = ["git", "--git-dir", git_dir, "fetch", "--depth=1", "--progress", url, commit]
+        subprocess.run(fetch, check=True)
+    return git_dir
+
+
+def extract(git_dir: Path, commit: str, pattern: re.Pattern[str], out: Path) -> str:
+    """Write the files of a commit that match; returns how many are not in the repository (a
+    stored copy may lack large files)."""
+    git = ["git", "--git-dir", str(git_dir)]
+    tree = subprocess.run([*git, "ls-tree", "-rz", commit], check=True, stdout=subprocess.PIPE)
+    entries = [entry.split("\t", 1) for entry in tree.stdout.decode().split("\0") if entry]
+    absent = 0
+    with subprocess.Popen(
+        [*git, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as cat:
+        assert cat.stdin
+        assert cat.stdout
+        for about, path in entries:
+            if not (about.startswith("100") and pattern.fullmatch(path)):  # no symbolic links
+                continue
+            cat.stdin.write(about.split()[2].encode() + b"\n")
+            cat.stdin.flush()
+            *_, size = cat.stdout.readline().split()
+            if size == b"missing":
+                absent += 1
+                continue
+            data = cat.stdout.read(int(size))
+            cat.stdout.read(1)
+            target = out / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    return f"{absent} files are not in {git_dir}" if absent else ""
+
+
+def fingerprint(paths: list[Path]) -> str:
+    """SHA-256 over the sorted SHA-256 of files: the same for the same contents, whatever their
+    names and order."""
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
