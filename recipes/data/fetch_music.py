@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from build import read, unpack
+from origins import unpack
+from sound import read
 
 PACKAGE, SONGS = "fretsonfire-songs-sectoid", "usr/share/games/fretsonfire/data/songs/sectoid/*/"
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from build import read, unpack
+from origins import unpack
+from sound import read
 
 RATE = 48000
 SECONDS = 60  # of each made file
