@@ -24,7 +24,7 @@ PANELS = {  # name in the logs: title
     "validation/PESQ-WB": "PESQ-WB, unseen speakers",
     "validation/ESTOI": "ESTOI, unseen speakers",
     "loss/mel": "mel loss, training",
-    "perplexity/stage 1": "perplexity of stage 1, 720 frames a batch",
+    "perplexity/codebook 1": "perplexity of codebook 1, 720 frames a batch",
 }
 POINTS = 60  # of a curve and leg: what a picture can show
 Row = tuple[str, int, str, float]

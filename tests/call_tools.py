@@ -15,9 +15,9 @@ from audiodec.rtp.receiver import Receiver
 from audiodec.rtp.sender import Sender
 from audiodec.sound.simulated import SimulatedClock
 
-RATE, SIZE, FRAMES, BITS, STAGES = 4800, 96, 3, 10, 8  # 20 ms a packet, as usual
+RATE, SIZE, FRAMES, BITS, CODEBOOKS = 4800, 96, 3, 10, 8  # 20 ms a packet, as usual
 PERIOD = SIZE / RATE
-BITRATES = [1.5 * n for n in range(1, STAGES + 1)]
+BITRATES = [1.5 * n for n in range(1, CODEBOOKS + 1)]
 SSRC = 7
 
 
@@ -29,10 +29,10 @@ class CountingEncoder:
 
     def write(self, samples: np.ndarray) -> list[bytes]:
         assert len(samples) == SIZE
-        stages = BITRATES.index(self.bitrate) + 1
+        num_codebooks = BITRATES.index(self.bitrate) + 1
         number = self.count
         self.count += 1
-        bits = f"{number % 1024:010b}".ljust(FRAMES * stages * BITS, "0")
+        bits = f"{number % 1024:010b}".ljust(FRAMES * num_codebooks * BITS, "0")
         packed = int(bits, 2) << (-len(bits) % 8)
         return [packed.to_bytes((len(bits) + 7) // 8, "big")]
 
@@ -52,7 +52,7 @@ class CountingDecoder:
 
 
 def fake_codec() -> SimpleNamespace:
-    quantizer = SimpleNamespace(stages=STAGES, code_bits=BITS)
+    quantizer = SimpleNamespace(codebooks=CODEBOOKS, code_bits=BITS)
     return SimpleNamespace(
         info=SimpleNamespace(id="counting-1", weights_hash=b"counting"),
         config=SimpleNamespace(quantizer=quantizer),
@@ -83,7 +83,7 @@ class OneWay:
 
     def __post_init__(self) -> None:
         self.clock, self.decoder = SimulatedClock(), CountingDecoder(self.keep)
-        self.receiver = Receiver(self.decoder, FRAMES, BITS, STAGES, SIZE, RATE, SSRC)
+        self.receiver = Receiver(self.decoder, FRAMES, BITS, CODEBOOKS, SIZE, RATE, SSRC)
         self.sender = Sender(
             CountingEncoder(), Redundancy(FRAMES, BITS), SIZE, RATE, SSRC, self.dtx,
             self.sequence, self.timestamp,

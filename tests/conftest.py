@@ -32,7 +32,7 @@ SMALL = CodecConfig(
     sample_rate=16000,
     hop=160,
     encoder=SpectralEncoderConfig(width=24, dilations=(1, 2), bands=12, offset_frames=3),
-    quantizer=QuantizerConfig(stages=4, codebook_size=256, dim=8),
+    quantizer=QuantizerConfig(codebooks=4, codebook_size=256, dim=8),
     decoder=SpectralDecoderConfig(
         width=24, dilations=(1, 2), bands=12, overlap=32, noise_width=500
     ),

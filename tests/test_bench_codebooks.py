@@ -21,7 +21,7 @@ def test_perplexity_of_known_distributions() -> None:
     assert counts.shape == (3, 64)
     assert counts.sum(axis=1).tolist() == [192, 192, 192]
     rows = list(usage(counts))
-    assert [row.stage for row in rows] == [1, 2, 3]
+    assert [row.codebook for row in rows] == [1, 2, 3]
     assert [row.perplexity for row in rows] == pytest.approx([64, 1, 2])
     assert [row.bits for row in rows] == pytest.approx([6, 0, 1])
     assert [row.used for row in rows] == [64, 1, 2]
@@ -34,4 +34,4 @@ def test_json_from_the_command_line(small_folder: Path) -> None:
     )
     result = json.loads(done.stdout)
     assert result["frames"] > 100
-    assert all(1 <= s["perplexity"] <= 2 ** s["bits"] + 1e-6 for s in result["stages"])
+    assert all(1 <= s["perplexity"] <= 2 ** s["bits"] + 1e-6 for s in result["codebooks"])

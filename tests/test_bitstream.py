@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiodec.bitstream.container import HEADER_SIZE, Header, Reader, Writer
-from audiodec.bitstream.packet import pack, packet_size, stages_of, unpack
+from audiodec.bitstream.packet import codebooks_of, pack, packet_size, unpack
 from audiodec.errors import FormatError
 
 HEADER = Header(
     model_id="test", weights_hash=b"12345678", model_rate=48000, rate=44100, channels=2, hop=320,
-    stages=3, bits=10, block_frames=8,
+    codebooks=3, bits=10, block_frames=8,
 )  # fmt: skip
 
 
@@ -44,19 +44,23 @@ def read(data: bytes) -> tuple[Reader, list[np.ndarray | None], int]:
 
 
 @given(st.integers(1, 16), st.integers(1, 8), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_packets_round_trip(bits: int, stages: int, frames: int, seed: int) -> None:
-    codes = np.random.default_rng(seed).integers(1 << bits, size=(stages, frames))
+def test_packets_round_trip(bits: int, num_codebooks: int, frames: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(1 << bits, size=(num_codebooks, frames))
     packet = pack(codes, bits)
-    assert len(packet) == packet_size(frames, stages, bits) == -(-frames * stages * bits // 8)
-    assert np.array_equal(unpack(packet, frames, stages, bits), codes)
+    assert (
+        len(packet)
+        == packet_size(frames, num_codebooks, bits)
+        == -(-frames * num_codebooks * bits // 8)
+    )
+    assert np.array_equal(unpack(packet, frames, num_codebooks, bits), codes)
 
 
-def test_twelve_kbps_is_ten_bytes_a_frame_and_the_length_tells_the_stages() -> None:
+def test_twelve_kbps_is_ten_bytes_a_frame_and_the_length_tells_the_codebooks() -> None:
     assert packet_size(1, 8, 10) == 10
     for frames in (1, 2, 3, 7):
-        for stages in range(1, 9):
-            packet = pack(np.zeros((stages, frames), np.int64), 10)
-            assert stages_of(packet, frames, 10) == stages
+        for num_codebooks in range(1, 9):
+            packet = pack(np.zeros((num_codebooks, frames), np.int64), 10)
+            assert codebooks_of(packet, frames, 10) == num_codebooks
 
 
 def test_bad_packets_are_refused() -> None:
@@ -65,7 +69,7 @@ def test_bad_packets_are_refused() -> None:
     with pytest.raises(FormatError, match="bytes"):
         unpack(b"\x00", 1, 1, 10)
     with pytest.raises(FormatError, match="no packet"):
-        stages_of(b"", 1, 10)
+        codebooks_of(b"", 1, 10)
     with pytest.raises(FormatError, match="codes"):
         pack(np.array([[1024]]), 10)
 
@@ -137,8 +141,8 @@ def test_every_flipped_bit_is_found_and_costs_one_block() -> None:
 
 def test_impossible_headers_are_refused() -> None:
     for change in (
-        {"channels": 0}, {"channels": 65}, {"bits": 0}, {"bits": 17}, {"stages": 0},
-        {"stages": 255}, {"block_frames": 0}, {"block_frames": 65535}, {"hop": 0},
+        {"channels": 0}, {"channels": 65}, {"bits": 0}, {"bits": 17}, {"codebooks": 0},
+        {"codebooks": 255}, {"block_frames": 0}, {"block_frames": 65535}, {"hop": 0},
         {"model_rate": 0}, {"rate": 4_000_000_000}, {"model_id": "a\x1bb"},
     ):  # fmt: skip
         with pytest.raises(FormatError, match="impossible"):

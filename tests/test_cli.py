@@ -38,7 +38,7 @@ def test_encode_info_decode(tmp_path: Path) -> None:
     assert run("encode", SPEECH, packed, "--bitrate", 3).returncode == 0
     facts = json.loads(run("info", packed, "--json").stdout)
     assert facts["samples"] == soundfile.info(SPEECH).frames
-    assert (facts["stages"], facts["kbps_per_stream"], facts["truncated"]) == (2, 3.0, False)
+    assert (facts["codebooks"], facts["kbps_per_stream"], facts["truncated"]) == (2, 3.0, False)
     assert facts["total_bytes"] == packed.stat().st_size
     assert "speech-48k" in run("info", packed).stdout
     assert run("decode", packed, tmp_path / "out.flac").returncode == 0

@@ -27,10 +27,10 @@ def any_runtime(request: pytest.FixtureRequest, small_folder: Path) -> audiodec.
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=8), st.integers(1, 4), st.integers(1, 4))
 def test_streaming_equals_offline(
-    any_runtime: audiodec.Codec, chunks: list[int], stages: int, per_packet: int
+    any_runtime: audiodec.Codec, chunks: list[int], num_codebooks: int, per_packet: int
 ) -> None:
     codec = any_runtime
-    bitrate = codec.bitrates[stages - 1]
+    bitrate = codec.bitrates[num_codebooks - 1]
     audio = noise(sum(chunks))
     encoder = codec.encoder(bitrate, frames_per_packet=per_packet)
     packets, start = [], 0
@@ -82,8 +82,8 @@ def test_runtimes_agree(which: str, request: pytest.FixtureRequest, speech: np.n
     audio = speech[: 200 * onnx.hop]
     codes = onnx.encode(audio)
     assert np.mean(codes != torch.encode(audio)) < 0.01  # near ties
-    for stages in (1, len(codes)):
-        a, b = onnx.decode(codes[:stages]), torch.decode(codes[:stages])
+    for num_codebooks in (1, len(codes)):
+        a, b = onnx.decode(codes[:num_codebooks]), torch.decode(codes[:num_codebooks])
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
@@ -182,7 +182,7 @@ def test_errors_by_name(small: audiodec.Codec) -> None:
         small.encoder().write(np.zeros((2, 100), np.float32))
     with pytest.raises(FormatError, match=r"0\.\.255"):
         small.decode(np.full((4, 2), 256))
-    with pytest.raises(FormatError, match="stages"):
+    with pytest.raises(FormatError, match="codebooks"):
         small.decode(np.zeros((5, 2), np.int64))
     with pytest.raises(FormatError, match="fewer than"):
         small.decode(np.zeros((4, 2), np.int64), length=10_000)

@@ -37,7 +37,7 @@ def test_neural_peers_with_weights_from_a_folder(
     expected = code(first, clip)
     assert expected.audio.shape == clip.shape
     frames = math.ceil(0.5 * first.sample_rate / first.hop / first.frames) * first.frames
-    assert expected.payload_bytes <= frames * first.stages * first.bits / 8
+    assert expected.payload_bytes <= frames * first.codebooks * first.bits / 8
     monkeypatch.setenv("AUDIODEC_PEERS", str(tmp_path))
     folder = tmp_path / name
     if package == "transformers":

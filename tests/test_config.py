@@ -20,11 +20,17 @@ def test_round_trip_through_json(tmp_path: Path) -> None:
     assert from_json(ModelInfo, tmp_path / "model.json") == info
 
 
+def test_models_and_recipes_of_old_say_stages() -> None:
+    new = from_data(CodecConfig, {"quantizer": {"codebooks": 3}}, "here")
+    assert from_data(CodecConfig, {"quantizer": {"stages": 3}}, "here") == new
+    assert to_data(new)["quantizer"]["codebooks"] == 3
+
+
 def test_bitrates() -> None:
     config = CodecConfig()
     assert config.bitrate(8) == 12.0
-    assert config.stages_for(4.5) == 3
-    assert config.stages_for(None) == 8
+    assert config.codebooks_for(4.5) == 3
+    assert config.codebooks_for(None) == 8
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_past_and_present_join_with_channels_last(tmp_path: Path) -> None:
             sample_rate=16000,
             hop=20,
             encoder=SeanetEncoderConfig(kind="seanet", channels=4, ratios=(2, 4), strides=(4, 5)),
-            quantizer=QuantizerConfig(stages=2, codebook_size=16, dim=8),
+            quantizer=QuantizerConfig(codebooks=2, codebook_size=16, dim=8),
             decoder=HifiganDecoderConfig(
                 kind="hifigan", channels=16, strides=(5, 4), kernels=(3,), groups=3
             ),

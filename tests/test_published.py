@@ -82,13 +82,13 @@ def check_encoder(runtime: TorchRuntime | OnnxRuntime, vectors: np.lib.npyio.Npz
     audio = vectors["waveform"][None, None]
     latents, _ = runtime.latents(audio, runtime.encoder_state(1))
     close(latents[0], vectors["latent"])
-    stages = len(vectors["codes"])
-    codes, _ = runtime.encode(audio, runtime.encoder_state(1), stages, 1)
-    # With 16 stages the later ones code residuals below the rounding of the latents themselves:
+    num_codebooks = len(vectors["codes"])
+    codes, _ = runtime.encode(audio, runtime.encoder_state(1), num_codebooks, 1)
+    # With 16 codebooks the later ones code residuals below the rounding of the latents themselves:
     # there only the search on the reference's own latents can be exact.
-    exact = min(stages, 7)
+    exact = min(num_codebooks, 7)
     assert np.array_equal(codes[0, :exact], vectors["codes"][:exact])
-    searched = runtime.codebooks.search(vectors["latent"][None], stages, 1)
+    searched = runtime.codebooks.search(vectors["latent"][None], num_codebooks, 1)
     assert np.array_equal(searched[0], vectors["codes"])
     close(runtime.codebooks.decode(vectors["codes"][None])[0], vectors["quantized"])
     return vectors["codes"]

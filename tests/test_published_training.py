@@ -28,7 +28,7 @@ SEANET: dict[str, Any] = {
     "sample_rate": 16000,
     "hop": 20,
     "encoder": {"kind": "seanet", "channels": 4, "ratios": [2, 4], "strides": [4, 5]},
-    "quantizer": {"stages": 2, "codebook_size": 16, "dim": 8},
+    "quantizer": {"codebooks": 2, "codebook_size": 16, "dim": 8},
     "decoder": {"kind": "seanet", "channels": 4, "ratios": [4, 2], "strides": [5, 4]},
 }
 METRIC = {

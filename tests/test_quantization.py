@@ -10,7 +10,7 @@ from audiodec.nn.quantizer import ResidualQuantizer
 from audiodec.runtime.codebooks import Codebooks
 from audiodec.training.codebooks import CodebookLearner, perplexity
 
-CONFIG = QuantizerConfig(stages=3, codebook_size=32, dim=4)
+CONFIG = QuantizerConfig(codebooks=3, codebook_size=32, dim=4)
 
 
 def started(latents: torch.Tensor, decay: float = 0.9) -> CodebookLearner:
@@ -26,21 +26,21 @@ def frames(n: int = 2000, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, 4, generator=random) @ mix + 3
 
 
-def test_every_stage_lowers_the_error_and_codes_are_in_range() -> None:
+def test_every_codebook_lowers_the_error_and_codes_are_in_range() -> None:
     x = frames()
     quantizer = started(x).quantizer
     latents = x.t()[None]
     errors = []
-    for stages in (1, 2, 3):
-        codes = quantizer.encode(latents, stages)
-        assert codes.shape == (1, stages, len(x))
+    for num_codebooks in (1, 2, 3):
+        codes = quantizer.encode(latents, num_codebooks)
+        assert codes.shape == (1, num_codebooks, len(x))
         assert codes.dtype == torch.int64
         assert 0 <= codes.min() <= codes.max() < 32
         errors.append((latents - quantizer.mean[:, None] - quantizer.decode(codes)).square().mean())
     assert errors[2] < 0.5 * errors[1] < 0.25 * errors[0]
 
 
-def test_leading_stages_are_the_coarser_code() -> None:
+def test_leading_codebooks_are_the_coarser_code() -> None:
     x = frames()
     quantizer = started(x).quantizer
     assert torch.equal(quantizer.encode(x.t()[None], 2), quantizer.encode(x.t()[None])[:, :2])
@@ -103,7 +103,7 @@ def test_evaluation_mode_leaves_codebooks_alone() -> None:
     assert torch.equal(before, learner.quantizer.codebooks)
 
 
-def test_dropout_keeps_leading_stages_and_the_gradient_passes_straight() -> None:
+def test_dropout_keeps_leading_codebooks_and_the_gradient_passes_straight() -> None:
     learner = started(frames()).eval()
     x = torch.stack([frames(20, 3).t(), frames(20, 4).t()]).requires_grad_()
     out = learner(x, torch.tensor([1, 3]), torch.Generator())

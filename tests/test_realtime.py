@@ -25,14 +25,14 @@ from audiodec.rtp.payload import (
 from tests.conftest import SPEECH
 
 
-def packet(stages: int, frames: int, seed: int = 0) -> bytes:
-    codes = np.random.default_rng(seed).integers(1024, size=(stages, frames))
+def packet(num_codebooks: int, frames: int, seed: int = 0) -> bytes:
+    codes = np.random.default_rng(seed).integers(1024, size=(num_codebooks, frames))
     return pack(codes, 10)
 
 
 @given(st.integers(1, 8), st.integers(1, 9), st.lists(st.integers(1, 255), max_size=3, unique=True))
-def test_payloads_round_trip(stages: int, frames: int, distances: list[int]) -> None:
-    payload = Payload(packet(stages, frames), {d: packet(1, frames, d) for d in distances})
+def test_payloads_round_trip(num_codebooks: int, frames: int, distances: list[int]) -> None:
+    payload = Payload(packet(num_codebooks, frames), {d: packet(1, frames, d) for d in distances})
     data = to_bytes(payload, frames, 10)
     assert from_bytes(data, frames, 10, 8) == payload
     for cut in range(len(data)):
@@ -58,7 +58,7 @@ def test_a_hundred_thousand_hostile_payloads_are_refused_or_sane() -> None:
     assert 0 < refused < 100_000
 
 
-def test_copies_are_the_leading_stages_of_an_earlier_packet() -> None:
+def test_copies_are_the_leading_codebooks_of_an_earlier_packet() -> None:
     redundancy = Redundancy(3, 10, Protection((2,), 2))
     packets = [packet(8, 3, seed) for seed in range(5)]
     payloads = [from_bytes(redundancy(p), 3, 10, 8) for p in packets]

@@ -73,16 +73,16 @@ HARD = {
 @pytest.mark.parametrize("name", HARD)
 def test_output_is_finite_and_never_above_full_scale(codec: audiodec.Codec, name: str) -> None:
     codes = codec.encode(HARD[name])
-    for stages in range(1, len(codes) + 1):
-        decoded = codec.decode(codes[:stages])
-        assert np.abs(decoded).max() <= 1, stages  # false of what is not finite
+    for num_codebooks in range(1, len(codes) + 1):
+        decoded = codec.decode(codes[:num_codebooks])
+        assert np.abs(decoded).max() <= 1, num_codebooks  # false of what is not finite
 
 
 def test_loud_speech_stays_within_full_scale(codec: audiodec.Codec, speech: np.ndarray) -> None:
     for loud in (full_scale(speech), clipped(speech, 12), shout(speech, RATE)):
         codes = codec.encode(loud)
-        for stages in range(1, len(codes) + 1):
-            assert np.abs(codec.decode(codes[:stages])).max() <= 1, stages
+        for num_codebooks in range(1, len(codes) + 1):
+            assert np.abs(codec.decode(codes[:num_codebooks])).max() <= 1, num_codebooks
 
 
 def test_a_stream_stays_within_full_scale_and_comes_back(
@@ -107,10 +107,10 @@ def test_silence_stays_silent(codec: audiodec.Codec, speech: np.ndarray) -> None
     silence = np.zeros(RATE, np.float32)
     alone = codec.encode(silence)
     after = codec.encode(np.concatenate([speech, silence]))
-    for stages in range(1, len(alone) + 1):
-        assert level(codec.decode(alone[:stages])) < SILENT, stages
-        settled = codec.decode(after[:stages])[len(speech) + RATE // 5 :]
-        assert level(settled) < SILENT, stages
+    for num_codebooks in range(1, len(alone) + 1):
+        assert level(codec.decode(alone[:num_codebooks])) < SILENT, num_codebooks
+        settled = codec.decode(after[:num_codebooks])[len(speech) + RATE // 5 :]
+        assert level(settled) < SILENT, num_codebooks
 
 
 def test_what_is_nearly_silent_does_not_grow(
@@ -118,15 +118,15 @@ def test_what_is_nearly_silent_does_not_grow(
 ) -> None:
     faint = white(RATE, -80, np.random.default_rng(0))
     codes = codec.encode(faint)
-    for stages in range(1, len(codes) + 1):
-        assert level(codec.decode(codes[:stages])) < -77, stages
+    for num_codebooks in range(1, len(codes) + 1):
+        assert level(codec.decode(codes[:num_codebooks])) < -77, num_codebooks
 
 
 def test_dc_does_not_grow(codec: audiodec.Codec, speech: np.ndarray) -> None:
     for samples in (within(speech + np.float32(0.1)), np.full(RATE, 0.1), np.full(RATE, -0.1)):
         codes = codec.encode(samples)
-        for stages in range(1, len(codes) + 1):
-            assert abs(codec.decode(codes[:stages]).mean()) < 0.12, stages
+        for num_codebooks in range(1, len(codes) + 1):
+            assert abs(codec.decode(codes[:num_codebooks]).mean()) < 0.12, num_codebooks
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])

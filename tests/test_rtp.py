@@ -97,7 +97,7 @@ def test_redundancy_follows_losses_with_hysteresis() -> None:
     control.update(0.3, 0.1)
     first = control.setting.protection
     assert len(first.distances) == 2
-    assert first.stages == 8
+    assert first.codebooks == 8
     settings = [control.update(0.1 if n % 2 else 0.12, 0.1) for n in range(60)]
     assert len(set(settings[20:])) == 1  # it does not swing
     falling = [len(control.update(0.0, 0.1).protection.distances) for _ in range(60)]

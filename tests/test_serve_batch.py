@@ -23,9 +23,9 @@ def test_packets_of_many_streams_are_those_of_one() -> None:
     rng = np.random.default_rng(0)
     for bits, frames in ((10, 1), (10, 3), (8, 2), (3, 3)):
         codes = rng.integers(1 << bits, size=(9, 5, 4 * frames))
-        stages = rng.integers(1, 6, size=9)
-        packed = pack_all(codes, stages, frames, bits)
-        for own, count, packets in zip(codes, stages, packed, strict=True):
+        num_codebooks = rng.integers(1, 6, size=9)
+        packed = pack_all(codes, num_codebooks, frames, bits)
+        for own, count, packets in zip(codes, num_codebooks, packed, strict=True):
             pieces = np.split(own[:count], 4, axis=1)
             assert packets == [pack(piece, bits) for piece in pieces]
             for packet, piece in zip(packets, pieces, strict=True):
@@ -33,7 +33,7 @@ def test_packets_of_many_streams_are_those_of_one() -> None:
                 np.testing.assert_array_equal(unpack(packet, frames, int(count), bits), piece)
         flat = [packet for packets in packed for packet in packets]
         unpacked = unpack_all(flat, frames, bits, 5)
-        for i, count in enumerate(np.repeat(stages, 4)):
+        for i, count in enumerate(np.repeat(num_codebooks, 4)):
             own = codes[i // 4, :, i % 4 * frames : (i % 4 + 1) * frames]
             np.testing.assert_array_equal(unpacked[i, :count], own[:count])
             assert (unpacked[i, count:] == -1).all()
@@ -54,13 +54,13 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
     codec: audiodec.Codec = request.getfixturevalue(name)
     rng, frames, ticks, streams = np.random.default_rng(0), 2, 30, 6
     size, most = frames * codec.hop, len(codec.bitrates)
-    stages = np.array([1 + i % most for i in range(streams)])
+    num_codebooks = np.array([1 + i % most for i in range(streams)])
     sounds = [np.roll(speech, 9000 * i)[: ticks * size] for i in range(streams)]
     lost = rng.random((streams, ticks)) < 0.3
     lost[:, 0] = False
     alone: list[list[bytes]] = []
     heard: list[np.ndarray] = []
-    for sound, count, gaps in zip(sounds, stages, lost, strict=True):
+    for sound, count, gaps in zip(sounds, num_codebooks, lost, strict=True):
         alone.append(codec.encoder(codec.bitrates[count - 1], 1, frames).write(sound))
         decoder = codec.decoder(frames)
         pieces = zip(alone[-1], gaps, strict=True)
@@ -79,7 +79,7 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
             continue
         count = int(min(ticks - at[active].max(), rng.integers(1, 4)))  # packets in one call
         audio = np.stack([sounds[i][at[i] * size : (at[i] + count) * size] for i in active])
-        found = encoder.encode(rows[active], audio[:, None], stages[active], frames)
+        found = encoder.encode(rows[active], audio[:, None], num_codebooks[active], frames)
         given = [
             [None if lost[i, n] else alone[i][n] for n in range(at[i], at[i] + count)]
             for i in active
@@ -96,12 +96,12 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
 
 def test_a_row_that_is_given_away_starts_anew(small: audiodec.Codec) -> None:
     encoder = EncoderBatch(small.runtime, 2)  # type: ignore[arg-type]
-    rows, stages = np.array([0, 1]), np.array([4, 4])
+    rows, num_codebooks = np.array([0, 1]), np.array([4, 4])
     sound = noise(0, 160)[None, None].repeat(2, axis=0)
-    first = encoder.encode(rows, sound, stages, 1)
-    second = encoder.encode(rows, sound, stages, 1)
+    first = encoder.encode(rows, sound, num_codebooks, 1)
+    second = encoder.encode(rows, sound, num_codebooks, 1)
     encoder.reset(rows[:1])
-    third = encoder.encode(rows, sound, stages, 1)
+    third = encoder.encode(rows, sound, num_codebooks, 1)
     assert first[0] == first[1] == third[0]
     assert second[0] != first[0]
     assert third[1] != first[1]

@@ -42,7 +42,7 @@ def test_codes_are_those_of_the_library(
         assert codes.dtype == np.uint16
         assert (row.samples, row.original_samples) == (len(audio), len(audio))
         assert (row.sample_rate, row.original_rate) == (16000, rate)
-        assert (row.stages, row.frames) == codes.shape
+        assert (row.codebooks, row.frames) == codes.shape
         np.testing.assert_array_equal(
             small.decode(codes, row.samples), small.decode(expected, len(audio))
         )
@@ -101,7 +101,7 @@ def test_parquet_and_tar_as_others_read_them(small_folder: Path, tmp_path: Path)
             assert npy is not None
             assert row is not None
             codes = np.load(io.BytesIO(npy.read()), allow_pickle=False)
-            np.testing.assert_array_equal(codes, flat.reshape(data["stages"], data["frames"]))
+            np.testing.assert_array_equal(codes, flat.reshape(data["codebooks"], data["frames"]))
             assert json.loads(row.read()) == {**data, "audiodec": about | {"format": "webdataset"}}
 
 
@@ -145,7 +145,9 @@ def test_other_settings_and_other_folders_are_refused(small_folder: Path, tmp_pa
     before = states(out)
     result = run(corpus, out, "--model", small_folder, "--bitrate", 0.8)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"audiodec: error: {out} was begun with another stages (4, now")
+    assert result.stderr.startswith(
+        f"audiodec: error: {out} was begun with another codebooks (4, now"
+    )
     assert result.stderr.count("\n") == 1
     changes = ({"effort": 2}, {"effort": 4, "kind": "webdataset"}, {"effort": 4, "shard_hours": 1})
     for change, what in zip(changes, ("effort", "format", "shard_hours"), strict=True):
@@ -206,7 +208,7 @@ def test_damaged_shards_are_refused_or_read_as_they_were(
         seen = 0
         try:
             for row, codes in read_codes(out, small_folder):
-                assert codes.shape == (row.stages, row.frames)
+                assert codes.shape == (row.codebooks, row.frames)
                 assert codes.max() < 256
                 seen += 1
             assert seen == 2

@@ -127,7 +127,9 @@ def test_it_learns_logs_and_exports(recipe_file: Path, tmp_path: Path) -> None:
     loss = [point.value for point in events.Scalars("loss/mel")]
     assert loss[-1] < 0.8 * loss[0]
     tags = events.Tags()
-    assert {"train/learning_rate", "perplexity/stage 1", "validation/ESTOI"} <= set(tags["scalars"])
+    assert {"train/learning_rate", "perplexity/codebook 1", "validation/ESTOI"} <= set(
+        tags["scalars"]
+    )
     assert tags["images"] == tags["audio"] == ["clip 0"]
     export_model(checkpoint.trained_network(run), "learned", tmp_path / "model")
     model = audiodec.load(tmp_path / "model")

@@ -77,7 +77,7 @@ def encode_file(
         AudioError: the input cannot be read, is empty or has too many channels.
         ConfigError: bitrate or effort not offered.
     """
-    stages, effort = codec.config.stages_for(bitrate), check_effort(effort)
+    num_codebooks, effort = codec.config.codebooks_for(bitrate), check_effort(effort)
     with open_audio(source) as audio, write_whole(target) as file:
         channels, together = 1 if mono else audio.channels, codec.channels
         if channels % together or channels // together > MAX_CHANNELS:
@@ -89,13 +89,13 @@ def encode_file(
         header = Header(
             model_id=codec.info.id, weights_hash=codec.info.weights_hash,
             model_rate=codec.sample_rate, rate=audio.samplerate, channels=streams,
-            hop=codec.hop, stages=stages, bits=codec.config.quantizer.code_bits,
+            hop=codec.hop, codebooks=num_codebooks, bits=codec.config.quantizer.code_bits,
         )  # fmt: skip
         writer, state = Writer(file, header), codec.runtime.encoder_state(streams)
         count = Count()
         for block in blocks(resampled(audio, mono, codec.sample_rate, count), codec.hop):
             signals = block.reshape(streams, together, -1)
-            codes, state = codec.runtime.encode(signals, state, stages, effort)
+            codes, state = codec.runtime.encode(signals, state, num_codebooks, effort)
             writer.write_block(list(codes))
             progress(block.shape[1] / codec.sample_rate)
         if not count.samples:
@@ -158,7 +158,7 @@ def check_model(codec: Codec, header: Header) -> None:
         )
     shape = (config.sample_rate, config.hop, config.quantizer.code_bits)
     if (header.model_rate, header.hop, header.bits) != shape or (
-        header.stages > config.quantizer.stages
+        header.codebooks > config.quantizer.codebooks
     ):
         raise FormatError("the file's header contradicts the model it names")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiodec.bitstream.packet import pack, stages_of, unpack
+from audiodec.bitstream.packet import codebooks_of, pack, unpack
 from audiodec.errors import AudioError, ConfigError, FormatError
 from audiodec.runtime.base import Codes, Runtime, Samples
 
@@ -30,7 +30,7 @@ class Codec:
         self.sample_rate: int = config.sample_rate  # Hz
         self.channels: int = config.channels  # coded together
         self.hop: int = config.hop  # samples per frame, also the algorithmic latency
-        self.bitrates = [config.bitrate(s + 1) for s in range(config.quantizer.stages)]  # kbps
+        self.bitrates = [config.bitrate(s + 1) for s in range(config.quantizer.codebooks)]  # kbps
 
     def encode(self, samples: ArrayLike, bitrate: float | None = None, effort: int = 1) -> Codes:
         """Code a whole signal; the last frame is filled up with zeros.
@@ -41,21 +41,21 @@ class Codec:
             effort: code sequences tried per frame, 1 to 64: higher is slower and better.
 
         Returns:
-            codes, int64, [stages, frames] or [batch, stages, frames].
+            codes, int64, [codebooks, frames] or [batch, codebooks, frames].
 
         Raises:
             AudioError: wrong shape, or values that are not finite.
             ConfigError: a bitrate or effort that is not offered.
         """
-        stages, effort = self.config.stages_for(bitrate), check_effort(effort)
+        num_codebooks, effort = self.config.codebooks_for(bitrate), check_effort(effort)
         batch, single = _check_signals(samples, self.channels)
         frames = -(-batch.shape[2] // self.hop)
         padded = np.pad(batch, ((0, 0), (0, 0), (0, frames * self.hop - batch.shape[2])))
         state = self.runtime.encoder_state(len(batch))
-        pieces = [np.zeros((len(batch), stages, 0), np.int64)]
+        pieces = [np.zeros((len(batch), num_codebooks, 0), np.int64)]
         for start in range(0, frames, CHUNK):
             piece = padded[..., start * self.hop : (start + CHUNK) * self.hop]
-            codes, state = self.runtime.encode(piece, state, stages, effort)
+            codes, state = self.runtime.encode(piece, state, num_codebooks, effort)
             pieces.append(codes)
         codes = np.concatenate(pieces, axis=2)
         return codes[0] if single else codes
@@ -64,7 +64,7 @@ class Codec:
         """Codes of a whole signal -> audio.
 
         Args:
-            codes: [stages, frames] or [batch, stages, frames]; leading stages suffice.
+            codes: [codebooks, frames] or [batch, codebooks, frames]; leading codebooks suffice.
             length: samples to return, at most frames * hop; all by default.
 
         Returns:
@@ -97,10 +97,10 @@ class Codec:
 
     def _check_codes(self, codes: ArrayLike) -> Codes:
         array, q = np.asarray(codes), self.config.quantizer
-        if array.ndim not in (2, 3) or not 0 < array.shape[-2] <= q.stages:
+        if array.ndim not in (2, 3) or not 0 < array.shape[-2] <= q.codebooks:
             raise FormatError(
-                f"codes must be [stages, frames] or [batch, stages, frames] with 1 to {q.stages} "
-                f"stages, not {array.shape}"
+                f"codes must be [codebooks, frames] or [batch, codebooks, frames] with 1 to "
+                f"{q.codebooks} codebooks, not {array.shape}"
             )
         if not np.issubdtype(array.dtype, np.integer):
             raise FormatError(f"codes must be integers, not {array.dtype}")
@@ -127,11 +127,11 @@ class Encoder:
 
     @property
     def bitrate(self) -> float:
-        return self._config.bitrate(self._stages)
+        return self._config.bitrate(self._num_codebooks)
 
     @bitrate.setter
     def bitrate(self, kbps: float | None) -> None:
-        self._stages = self._config.stages_for(kbps)
+        self._num_codebooks = self._config.codebooks_for(kbps)
 
     def reset(self) -> None:
         """Forget everything: the next sample begins a new stream."""
@@ -167,7 +167,7 @@ class Encoder:
 
     def _encode(self, samples: Samples) -> list[bytes]:
         codes, self._state = self._runtime.encode(
-            np.ascontiguousarray(samples)[None], self._state, self._stages, self._effort
+            np.ascontiguousarray(samples)[None], self._state, self._num_codebooks, self._effort
         )
         bits, n = self._config.quantizer.code_bits, self._frames
         return [pack(codes[0, :, i : i + n], bits) for i in range(0, codes.shape[2], n)]
@@ -196,12 +196,12 @@ class Decoder:
         """
         if packet is None:
             return self._signal(self._playback.conceal(self._frames))
-        stages = stages_of(packet, self._frames, self._quantizer.code_bits)
-        if stages > self._quantizer.stages:
+        num_codebooks = codebooks_of(packet, self._frames, self._quantizer.code_bits)
+        if num_codebooks > self._quantizer.codebooks:
             raise FormatError(
-                f"a packet of {stages} stages; this model has {self._quantizer.stages}"
+                f"a packet of {num_codebooks} codebooks; this model has {self._quantizer.codebooks}"
             )
-        codes = unpack(packet, self._frames, stages, self._quantizer.code_bits)
+        codes = unpack(packet, self._frames, num_codebooks, self._quantizer.code_bits)
         return self._signal(self._playback.play(codes[None]))
 
     def _signal(self, audio: Samples) -> Samples:
@@ -216,11 +216,11 @@ class Playback:
     def __init__(self, runtime: Runtime, batch: int) -> None:
         self._runtime, self._config, self._batch = runtime, runtime.info.codec, batch
         self._state = runtime.decoder_state(batch)
-        self._last: Codes | None = None  # the newest frame received, [batch, stages, 1]
+        self._last: Codes | None = None  # the newest frame received, [batch, codebooks, 1]
         self._gain = 1.0  # where concealment has faded to
 
     def play(self, codes: Codes) -> Samples:
-        """Codes [batch, stages, frames] -> audio [batch, channels, frames * hop]."""
+        """Codes [batch, codebooks, frames] -> audio [batch, channels, frames * hop]."""
         self._last = codes[..., -1:]
         audio = self._step(codes)
         if self._gain < 1:
@@ -255,8 +255,8 @@ def check_effort(effort: int) -> int:
 
 
 def _check_frames(frames: int, bits: int) -> int:
-    """Raises ConfigError unless 1 to 1000 frames, and so many that a stage is a byte or more:
-    a packet's length must tell its stages."""
+    """Raises ConfigError unless 1 to 1000 frames, and so many that a codebook is a byte or more:
+    a packet's length must tell its codebooks."""
     least = -(-8 // bits)
     if not least <= frames <= 1000:
         raise ConfigError(f"frames_per_packet must be {least} to 1000, not {frames}")

@@ -10,7 +10,15 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 
 from audiodec.errors import ConfigError
@@ -26,6 +34,11 @@ def config(cls: type[T]) -> type[T]:
     make: Any = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
     made: type[T] = make(cls)
     return made
+
+
+def formerly(name: str, old: str) -> Any:
+    """Mark a field that is also read under the name it had in files of version 0.7."""
+    return Field(validation_alias=AliasChoices(name, old))
 
 
 @config
@@ -122,8 +135,8 @@ KINDS = ("spectral", "seanet", "hifigan")
 class QuantizerConfig:
     """Residual vector quantization."""
 
-    stages: Annotated[int, Field(gt=0, le=64)] = 8
-    codebook_size: Annotated[int, Field(ge=2, le=65536)] = 1024  # codes per stage, power of two
+    codebooks: Annotated[int, Field(gt=0, le=64), formerly("codebooks", "stages")] = 8
+    codebook_size: Annotated[int, Field(ge=2, le=65536)] = 1024  # codes in each, power of two
     dim: Positive = 64  # values per latent frame
 
     def __post_init__(self) -> None:
@@ -160,22 +173,22 @@ class CodecConfig:
         """Frames per second."""
         return self.sample_rate / self.hop
 
-    def bitrate(self, stages: int) -> float:
-        """Payload bitrate in kbps when the first `stages` stages are sent."""
-        return self.frame_rate * stages * self.quantizer.code_bits / 1000
+    def bitrate(self, num_codebooks: int) -> float:
+        """Payload bitrate in kbps when the codes of that many leading codebooks are sent."""
+        return self.frame_rate * num_codebooks * self.quantizer.code_bits / 1000
 
-    def stages_for(self, kbps: float | None) -> int:
-        """Number of stages whose bitrate is exactly `kbps` (None: all of them).
+    def codebooks_for(self, kbps: float | None) -> int:
+        """Number of codebooks whose bitrate is exactly `kbps` (None: all of them).
 
         Raises:
-            ConfigError: no number of stages gives that rate.
+            ConfigError: no number of codebooks gives that rate.
         """
-        rates = [self.bitrate(s) for s in range(1, self.quantizer.stages + 1)]
+        rates = [self.bitrate(s) for s in range(1, self.quantizer.codebooks + 1)]
         if kbps is None:
             return len(rates)
-        for stages, rate in enumerate(rates, start=1):
+        for num_codebooks, rate in enumerate(rates, start=1):
             if math.isclose(rate, kbps, abs_tol=0.01):
-                return stages
+                return num_codebooks
         choices = ", ".join(f"{rate:g}" for rate in rates)
         raise ConfigError(f"bitrate {kbps:g} kbps is not offered by this model; choose {choices}")
 

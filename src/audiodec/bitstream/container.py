@@ -38,14 +38,14 @@ class Header:
     rate: int  # Hz of the original, to which decoding returns
     channels: int  # coded one by one
     hop: int  # samples per frame at `model_rate`
-    stages: int
+    codebooks: int
     bits: int  # of one code
     block_frames: int = BLOCK_FRAMES
 
     @property
     def channel_size(self) -> int:
         """Bytes of one channel in a full block."""
-        return packet_size(self.block_frames, self.stages, self.bits)
+        return packet_size(self.block_frames, self.codebooks, self.bits)
 
     @property
     def block_size(self) -> int:
@@ -54,7 +54,7 @@ class Header:
 
     def to_bytes(self) -> bytes:
         body = _HEADER.pack(
-            MAGIC, VERSION, self.channels, self.stages, self.bits, self.hop, self.block_frames,
+            MAGIC, VERSION, self.channels, self.codebooks, self.bits, self.hop, self.block_frames,
             self.model_rate, self.rate, 0, self.weights_hash, self.model_id.encode("ascii"),
         )  # fmt: skip
         return body + _CRC.pack(zlib.crc32(body))
@@ -69,13 +69,13 @@ class Header:
         body, (crc,) = data[: _HEADER.size], _CRC.unpack_from(data, _HEADER.size)
         if zlib.crc32(body) != crc:
             raise FormatError("the file's header is damaged (CRC differs)")
-        (_, version, channels, stages, bits, hop, block_frames, model_rate, rate, reserved,
+        (_, version, channels, codebooks, bits, hop, block_frames, model_rate, rate, reserved,
          weights_hash, model_id) = _HEADER.unpack(body)  # fmt: skip
         if version != VERSION or reserved:
             raise FormatError(f"the file has format version {version}; this reads {VERSION}")
         sane = (
             0 < channels <= MAX_CHANNELS
-            and 0 < stages * bits <= MAX_FRAME_BITS
+            and 0 < codebooks * bits <= MAX_FRAME_BITS
             and 0 < bits <= 16
             and 0 < block_frames <= MAX_BLOCK_FRAMES
             and hop > 0
@@ -87,7 +87,7 @@ class Header:
             raise FormatError("the file's header holds impossible values")
         return cls(
             model_id=name.decode("ascii"), weights_hash=weights_hash, model_rate=model_rate,
-            rate=rate, channels=channels, hop=hop, stages=stages, bits=bits,
+            rate=rate, channels=channels, hop=hop, codebooks=codebooks, bits=bits,
             block_frames=block_frames,
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ class Writer:
         self.total_bytes = file.write(header.to_bytes())
 
     def write_block(self, channels: list[Codes]) -> None:
-        """Codes [stages, frames] of each channel; only the last block may be short."""
+        """Codes [codebooks, frames] of each channel; only the last block may be short."""
         payload = b"".join(pack(codes, self.header.bits) for codes in channels)
         body = struct.pack("<H", channels[0].shape[1]) + payload
         self.total_bytes += self.file.write(_CRC.pack(zlib.crc32(body)) + body)
@@ -126,7 +126,7 @@ class Block:
 
     Attributes:
         frames: how many.
-        codes: [stages, frames] per channel, or None when the block is damaged.
+        codes: [codebooks, frames] per channel, or None when the block is damaged.
     """
 
     frames: int
@@ -177,13 +177,15 @@ class Reader:
     def _frames_in(self, size: int) -> int:
         """Frames that a block of `size` bytes holds."""
         channel = (size - _BLOCK.size) // self.header.channels
-        return min(8 * channel // (self.header.stages * self.header.bits), self.header.block_frames)
+        return min(
+            8 * channel // (self.header.codebooks * self.header.bits), self.header.block_frames
+        )
 
     def _intact(self, data: bytes) -> bool:
         if len(data) <= _BLOCK.size:
             return False
         crc, frames = _BLOCK.unpack_from(data)
-        size = packet_size(frames, self.header.stages, self.header.bits) * self.header.channels
+        size = packet_size(frames, self.header.codebooks, self.header.bits) * self.header.channels
         return (
             0 < frames <= self.header.block_frames
             and len(data) == _BLOCK.size + size
@@ -195,10 +197,10 @@ class Reader:
         header = self.header
         if self._intact(data):
             frames = _BLOCK.unpack_from(data)[1]
-            size = packet_size(frames, header.stages, header.bits)
+            size = packet_size(frames, header.codebooks, header.bits)
             parts = [data[i : i + size] for i in range(_BLOCK.size, len(data), size)]
             try:
-                codes = [unpack(part, frames, header.stages, header.bits) for part in parts]
+                codes = [unpack(part, frames, header.codebooks, header.bits) for part in parts]
             except FormatError:  # an intact CRC over set padding bits: made on purpose
                 pass
             else:

@@ -68,7 +68,9 @@ class Endpoint:
         q = codec.config.quantizer
         if codec.channels != 1:
             raise ConfigError(f"a call has one channel, model {codec.info.id} {codec.channels}")
-        if not (1 <= frames <= MAX_FRAMES and frames * q.stages * q.code_bits <= 8 * MAX_PAYLOAD):
+        if not (
+            1 <= frames <= MAX_FRAMES and frames * q.codebooks * q.code_bits <= 8 * MAX_PAYLOAD
+        ):
             raise ConfigError(f"{frames} frames do not fit a datagram: choose fewer")
         self.size, self.rate = frames * codec.hop, codec.sample_rate
         self.period = self.size / self.rate
@@ -79,7 +81,7 @@ class Endpoint:
         self._sender = Sender(encoder, redundancy, self.size, self.rate, self._ssrc, dtx)
         self._controller = Controller(codec.bitrates, encoder.bitrate)
         self._sender.setting = self._controller.setting
-        self._decoder, self._shape = codec.decoder(frames), (frames, q.code_bits, q.stages)
+        self._decoder, self._shape = codec.decoder(frames), (frames, q.code_bits, q.codebooks)
         self._guard: Guard = Unguarded()
         self._receiver: Receiver | None = None
         self._refused, self._wire = 0, 0  # datagrams that were not authentic; bytes sent

@@ -18,7 +18,7 @@ def codebooks(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Perplexity and entropy of each stage's codes on these clips."""
+    """Perplexity and entropy of each codebook's codes on these clips."""
     import soxr
     from rich.console import Console
     from rich.progress import track
@@ -38,19 +38,19 @@ def codebooks(
     counts = count(codes, size)
     rows, frames = list(usage(counts)), int(counts[0].sum())
     if as_json:
-        stages = [dataclasses.asdict(row) for row in rows]
-        typer.echo(json.dumps({"model": codec.info.id, "frames": frames, "stages": stages}))
+        found = [dataclasses.asdict(row) for row in rows]
+        typer.echo(json.dumps({"model": codec.info.id, "frames": frames, "codebooks": found}))
         return
     bits = sum(row.bits for row in rows)
     table = Table(
         title=f"{codec.info.id}, {len(paths)} clips, {frames} frames, codebooks of {size}",
         caption=f"{bits:.1f} bits of entropy a frame, sent as {len(rows) * math.log2(size):g}",
     )
-    for name in ("stage", "perplexity", "% of codes", "entropy, bits", "codes used"):
+    for name in ("codebook", "perplexity", "% of codes", "entropy, bits", "codes used"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            str(row.stage), f"{row.perplexity:.0f}", f"{100 * row.perplexity / size:.0f}",
+            str(row.codebook), f"{row.perplexity:.0f}", f"{100 * row.perplexity / size:.0f}",
             f"{row.bits:.2f}", str(row.used),
         )  # fmt: skip
     Console().print(table)

@@ -22,7 +22,7 @@ def info(
         reader = Reader(data)
         frames = sum(block.frames for block in reader.blocks())
     header = reader.header
-    kbps = header.model_rate / header.hop * header.stages * header.bits / 1000
+    kbps = header.model_rate / header.hop * header.codebooks * header.bits / 1000
     facts: dict[str, Any] = {
         "model": header.model_id,
         "weights": header.weights_hash.hex(),
@@ -33,7 +33,7 @@ def info(
         if reader.samples is None
         else round(reader.samples / header.rate, 3),
         "frames": frames,
-        "stages": header.stages,
+        "codebooks": header.codebooks,
         "kbps_per_stream": kbps,
         "payload_bytes": reader.payload_bytes,
         "total_bytes": reader.total_bytes,
@@ -50,7 +50,7 @@ def models(as_json: Json = False) -> None:
     for name in bundled_models():
         folder = find_model(name)
         model = read_info(folder)
-        rates = [model.codec.bitrate(s + 1) for s in range(model.codec.quantizer.stages)]
+        rates = [model.codec.bitrate(s + 1) for s in range(model.codec.quantizer.codebooks)]
         facts = {
             "name": name,
             "default": name == DEFAULT,

@@ -71,7 +71,7 @@ def over_network(
     size, rate = frames * codec.hop, codec.sample_rate
     encoder, redundancy = codec.encoder(bitrate, 1, frames), Redundancy(frames, q.code_bits)
     sender = Sender(encoder, redundancy, size, rate, 1, sequence=0, timestamp=0)
-    receiver = Receiver(codec.decoder(frames), frames, q.code_bits, q.stages, size, rate, 1)
+    receiver = Receiver(codec.decoder(frames), frames, q.code_bits, q.codebooks, size, rate, 1)
     controller, clock = Controller(codec.bitrates, bitrate), SimulatedClock()
     link = Link(clock, receiver.receive, DELAY, network.jitter, network.lost, seed=network.seed)
     blocks = iter(np.pad(samples, (0, -len(samples) % size)).reshape(-1, size))

@@ -45,13 +45,13 @@ def measure(runtime: OnnxRuntime, streams: int, ticks: int, frames: int = 1) -> 
     """
     config = runtime.info.codec
     encoder, decoder = EncoderBatch(runtime, streams), DecoderBatch(runtime, streams)
-    rows, stages = np.arange(streams), np.full(streams, config.quantizer.stages)
+    rows, num_codebooks = np.arange(streams), np.full(streams, config.quantizer.codebooks)
     shape = (streams, config.channels, frames * config.hop)
     noise = np.random.default_rng(0).normal(0, LOUDNESS, shape).astype(np.float32)
     times = []
     for _ in range(WARM_UP + ticks):
         wall, cpu = time.perf_counter(), time.thread_time()
-        packets = encoder.encode(rows, noise, stages, frames)
+        packets = encoder.encode(rows, noise, num_codebooks, frames)
         decoder.decode(rows, [list(own) for own in packets], frames)
         times.append((time.perf_counter() - wall, time.thread_time() - cpu))
     milliseconds = 1000 * np.array(times[WARM_UP:])

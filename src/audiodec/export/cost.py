@@ -11,7 +11,7 @@ FRAMES = 100
 
 
 def network_macs(codec: Network) -> tuple[float, float]:
-    """MACs/s of encoding (search of all stages included) and of decoding, for one stream."""
+    """MACs/s of encoding (search of all codebooks included) and of decoding, for one stream."""
     config = codec.config
     audio = torch.zeros(1, config.channels, FRAMES * config.hop)
     seconds = FRAMES / config.frame_rate

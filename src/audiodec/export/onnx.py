@@ -221,7 +221,7 @@ def check_parity(codec: Network, folder: Path) -> None:
     """
     random, q, model = np.random.default_rng(0), codec.config.quantizer, ModelFolders.one(folder)
     audio = random.normal(0, 0.1, (2, codec.config.channels, sum(PARITY_CHUNKS) * codec.config.hop))
-    codes = random.integers(q.codebook_size, size=(2, q.stages, sum(PARITY_CHUNKS)))
+    codes = random.integers(q.codebook_size, size=(2, q.codebooks, sum(PARITY_CHUNKS)))
     latents, sound = _run(OnnxRuntime(model), audio.astype(np.float32), codes)
     true_latents, true_sound = _run(TorchRuntime(model), audio.astype(np.float32), codes)
     worst = max(

@@ -20,7 +20,7 @@ class Network(nn.Module):
 
     Attributes:
         encoder: waveform [batch, channels, frames * hop] -> latents [batch, dim, frames].
-        quantizer: latents <-> codes [batch, stages, frames].
+        quantizer: latents <-> codes [batch, codebooks, frames].
         decoder: quantized latents -> waveform.
     """
 

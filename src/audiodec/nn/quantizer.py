@@ -1,4 +1,4 @@
-"""Residual vector quantization: each stage codes what the stages before it left."""
+"""Residual vector quantization: each codebook codes what those before it left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ResidualQuantizer(nn.Module):
     """Latents <-> integer codes. Holds the codebooks; `CodebookLearner` trains them.
 
     Frames are coded independently of each other, so codes decode alike on every arithmetic and
-    a lost frame leaves no trace here. Leading stages are a valid coarser code.
+    a lost frame leaves no trace here. Leading codebooks are a valid coarser code.
 
     Residual VQ for codecs: Zeghidour et al., "SoundStream", 2021.
     """
@@ -24,27 +24,27 @@ class ResidualQuantizer(nn.Module):
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
         self.config = config
-        shape = (config.stages, config.codebook_size, config.dim)
+        shape = (config.codebooks, config.codebook_size, config.dim)
         self.register_buffer("codebooks", torch.zeros(shape))
-        self.register_buffer("mean", torch.zeros(config.dim))  # taken off before the first stage
+        self.register_buffer("mean", torch.zeros(config.dim))  # taken off before the first codebook
 
-    def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
+    def encode(self, latents: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Greedy search.
 
         Args:
             latents: [batch, dim, frames].
-            stages: how many stages to code; all by default.
+            num_codebooks: how many to code with; all by default.
 
         Returns:
-            codes, int64, [batch, stages, frames], each below the codebook size.
+            codes, int64, [batch, codebooks, frames], each below the codebook size.
         """
         batch, dim, frames = latents.shape
         centred = latents.transpose(1, 2) - self.mean
-        codes, _ = search(centred.reshape(-1, dim), self.codebooks[:stages])
+        codes, _ = search(centred.reshape(-1, dim), self.codebooks[:num_codebooks])
         return codes.view(-1, batch, frames).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [batch, stages, frames] -> centred quantized latents [batch, dim, frames]."""
+        """Codes [batch, codebooks, frames] -> centred quantized latents [batch, dim, frames]."""
         size, dim = self.codebooks.shape[1:]
         offset = size * torch.arange(codes.shape[1], device=codes.device)[:, None]
         vectors = functional.embedding(codes + offset, self.codebooks.view(-1, dim))
@@ -61,10 +61,10 @@ def search(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         x: centred latents, [n, dim].
-        codebooks: [stages, size, dim].
+        codebooks: [codebooks, size, dim].
 
     Returns:
-        codes [stages, n] and the residual that entered each stage [stages, n, dim].
+        codes [codebooks, n] and the residual that entered each codebook [codebooks, n, dim].
     """
     codes, residuals = [], []
     for codebook in codebooks:

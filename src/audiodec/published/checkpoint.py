@@ -133,7 +133,7 @@ def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Network:
                 "strides": strides,
             },
             "quantizer": {
-                "stages": p["codebook_num"], "codebook_size": p["codebook_size"],
+                "codebooks": p["codebook_num"], "codebook_size": p["codebook_size"],
                 "dim": p["code_dim"],
             },
             "decoder": {
@@ -148,11 +148,11 @@ def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Network:
     assert isinstance(config.decoder, SeanetDecoderConfig)
     rest = dict(tensors)
     fill(codec.encoder, encoder_names(config.encoder), rest)
-    for stage in range(config.quantizer.stages):
-        name = f"quantizer.codebook.layers.{stage}.embed"
+    for codebook in range(config.quantizer.codebooks):
+        name = f"quantizer.codebook.layers.{codebook}.embed"
         if name not in rest:
             raise ModelError(f"the checkpoint lacks {name}")
-        _copy(codec.quantizer.codebooks[stage], rest.pop(name).t(), name)
+        _copy(codec.quantizer.codebooks[codebook], rest.pop(name).t(), name)
     fill(codec.decoder, decoder_names(config.decoder), rest)
     _nothing_left(rest)
     return codec.eval()

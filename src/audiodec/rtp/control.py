@@ -40,16 +40,16 @@ class Controller:
     """
 
     def __init__(self, bitrates: Sequence[float], bitrate: float) -> None:
-        stages = len(bitrates)
+        num_codebooks = len(bitrates)
         self._rates = [rate for rate in bitrates if rate <= bitrate]
         # From this share of losses on: these copies. A burst of losses lasts some packets, so
         # copies keep a distance from their original and from each other.
         self._ladder = [
             (0.0, Protection()),
-            (0.004, Protection((3,), -(-stages // 2))),
-            (0.02, Protection((5,), stages)),
-            (0.05, Protection((4, 8), stages)),
-            (0.16, Protection((3, 6, 9), stages)),
+            (0.004, Protection((3,), -(-num_codebooks // 2))),
+            (0.02, Protection((5,), num_codebooks)),
+            (0.05, Protection((4, 8), num_codebooks)),
+            (0.16, Protection((3, 6, 9), num_codebooks)),
         ]
         self._losses: deque[float] = deque(maxlen=SLOW)
         self._shortest: float | None = None

@@ -1,6 +1,6 @@
 """What one network packet carries: frames, and copies of earlier ones. See docs/rtp.md.
 
-A copy holds only the leading stages of an earlier packet: a coarser sound, for few bytes.
+A copy holds only the leading codebooks of an earlier packet: a coarser sound, for few bytes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from audiodec.bitstream.packet import pack, packet_size, stages_of, unpack
+from audiodec.bitstream.packet import codebooks_of, pack, packet_size, unpack
 from audiodec.errors import FormatError
 
 MAX_FRAMES, MAX_COPIES, MAX_DISTANCE = 150, 3, 255
@@ -21,7 +21,7 @@ class Payload:
 
     Attributes:
         packet: `frames` frames, as a streaming encoder gives them.
-        copies: distance in packet times (1: the one before) -> its leading stages.
+        copies: distance in packet times (1: the one before) -> its leading codebooks.
     """
 
     packet: bytes
@@ -35,32 +35,34 @@ def to_bytes(payload: Payload, frames: int, bits: int) -> bytes:
         frames: in every packet, 1 to 150.
         bits: of one code.
     """
-    head = bytes([frames, len(payload.copies), stages_of(payload.packet, frames, bits)])
+    head = bytes([frames, len(payload.copies), codebooks_of(payload.packet, frames, bits)])
     listed = (
-        bytes([distance, stages_of(copy, frames, bits)]) + copy
+        bytes([distance, codebooks_of(copy, frames, bits)]) + copy
         for distance, copy in payload.copies.items()
     )
     return head + payload.packet + b"".join(listed)
 
 
-def from_bytes(data: bytes, frames: int, bits: int, most_stages: int) -> Payload:
+def from_bytes(data: bytes, frames: int, bits: int, max_codebooks: int) -> Payload:
     """Parse what came from a network.
 
     Args:
-        frames, bits, most_stages: what the stream was agreed to be.
+        frames, bits, max_codebooks: what the stream was agreed to be.
 
     Raises:
         FormatError: damaged, hostile, or of another kind of stream.
     """
     if len(data) < 3:
         raise FormatError(f"a payload of {len(data)} bytes")
-    found, copies, stages = data[0], data[1], data[2]
-    if found != frames or copies > MAX_COPIES or not 0 < stages <= most_stages:
-        raise FormatError(f"a payload of {found} frames, {copies} copies and {stages} stages")
-    at = 3 + packet_size(frames, stages, bits)
+    found, copies, num_codebooks = data[0], data[1], data[2]
+    if found != frames or copies > MAX_COPIES or not 0 < num_codebooks <= max_codebooks:
+        raise FormatError(
+            f"a payload of {found} frames, {copies} copies and {num_codebooks} codebooks"
+        )
+    at = 3 + packet_size(frames, num_codebooks, bits)
     packet, listed = data[3:at], dict[int, bytes]()
     for _ in range(copies):
-        if len(data) < at + 2 or not (data[at] and 0 < data[at + 1] <= most_stages):
+        if len(data) < at + 2 or not (data[at] and 0 < data[at + 1] <= max_codebooks):
             raise FormatError("a copy without its header")
         end = at + 2 + packet_size(frames, data[at + 1], bits)
         listed[data[at]] = data[at + 2 : end]
@@ -76,16 +78,16 @@ class Protection:
 
     Attributes:
         distances: how many packet times later a copy is sent; above the usual burst of losses.
-        stages: leading stages that are copied.
+        codebooks: leading codebooks that are copied.
     """
 
     distances: tuple[int, ...] = ()
-    stages: int = 0
+    codebooks: int = 0
 
     def __post_init__(self) -> None:
         if len(set(self.distances)) > MAX_COPIES or (
             self.distances
-            and not (self.stages > 0 and 1 <= min(self.distances) <= max(self.distances) <= 255)
+            and not (self.codebooks > 0 and 1 <= min(self.distances) <= max(self.distances) <= 255)
         ):
             raise ValueError(f"{self} does not fit a payload")
 
@@ -125,8 +127,8 @@ class Redundancy:
         self._sent.append(None)
 
     def _leading(self, packet: bytes) -> bytes:
-        stages = stages_of(packet, self.frames, self.bits)
-        if stages <= self.protection.stages:
+        num_codebooks = codebooks_of(packet, self.frames, self.bits)
+        if num_codebooks <= self.protection.codebooks:
             return packet
-        codes = unpack(packet, self.frames, stages, self.bits)
-        return pack(codes[: self.protection.stages], self.bits)
+        codes = unpack(packet, self.frames, num_codebooks, self.bits)
+        return pack(codes[: self.protection.codebooks], self.bits)

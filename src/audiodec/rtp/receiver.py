@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from audiodec.bitstream.packet import stages_of, unpack
+from audiodec.bitstream.packet import codebooks_of, unpack
 from audiodec.errors import FormatError
 from audiodec.rtp.jitter import CAPACITY, Action, Entry, JitterBuffer
 from audiodec.rtp.packet import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
@@ -82,18 +82,18 @@ class Reception:
     bounded.
 
     Args:
-        frames, bits, stages: what the stream was agreed to be.
+        frames, bits, num_codebooks: what the stream was agreed to be.
         size: samples of a packet.
         rate: Hz.
         ssrc: of the agreed stream; no other is ever heard.
     """
 
     def __init__(
-        self, frames: int, bits: int, stages: int, size: int, rate: int, ssrc: int
+        self, frames: int, bits: int, num_codebooks: int, size: int, rate: int, ssrc: int
     ) -> None:
         self.ssrc, self.counts, self.sequence = ssrc, Counts(), Sequence()
         self.period = size / rate
-        self._shape = (frames, bits, stages)
+        self._shape = (frames, bits, num_codebooks)
         self._size, self._rate = size, rate
         self._noise = ComfortNoise(rate)
         self._noise_level: float | None = None  # dBov, while the other end is silent
@@ -175,7 +175,7 @@ class Reception:
     def _check(self, packet: bytes) -> None:
         """Raises FormatError unless a decoder takes it."""
         frames, bits, _ = self._shape
-        unpack(packet, frames, stages_of(packet, frames, bits), bits)
+        unpack(packet, frames, codebooks_of(packet, frames, bits), bits)
 
     def due(self, now: float) -> Turn:
         """What the next packet time is made of; to be called once per packet time."""
@@ -228,14 +228,14 @@ class Receiver(Reception):
 
     Args:
         decoder: decodes packets of `frames` frames.
-        frames, bits, stages, size, rate, ssrc: as `Reception` takes them.
+        frames, bits, num_codebooks, size, rate, ssrc: as `Reception` takes them.
     """
 
     def __init__(
-        self, decoder: PacketDecoder, frames: int, bits: int, stages: int, size: int, rate: int,
-        ssrc: int,
+        self, decoder: PacketDecoder, frames: int, bits: int, num_codebooks: int, size: int,
+        rate: int, ssrc: int,
     ) -> None:  # fmt: skip
-        super().__init__(frames, bits, stages, size, rate, ssrc)
+        super().__init__(frames, bits, num_codebooks, size, rate, ssrc)
         self._decoder = decoder
 
     def pull(self, now: float) -> Samples:

@@ -25,8 +25,10 @@ class Runtime(Protocol):
         """State of `batch` fresh encoder streams."""
         ...
 
-    def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
-        """Audio [batch, channels, frames * hop] -> codes [batch, stages, frames].
+    def encode(
+        self, audio: Samples, state: State, num_codebooks: int, effort: int
+    ) -> tuple[Codes, State]:
+        """Audio [batch, channels, frames * hop] -> codes [batch, codebooks, frames].
 
         Args:
             effort: code sequences kept per frame while searching; 1 is the greedy search.
@@ -42,7 +44,7 @@ class Runtime(Protocol):
         ...
 
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        """Codes [batch, stages, frames] -> audio [batch, channels, frames * hop]."""
+        """Codes [batch, codebooks, frames] -> audio [batch, channels, frames * hop]."""
         ...
 
     def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:

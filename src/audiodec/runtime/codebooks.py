@@ -1,4 +1,4 @@
-"""Codebooks without torch: beam search over the stages, and codes back to vectors."""
+"""Codebooks without torch: beam search through them, and codes back to vectors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Codebooks:
     """A residual quantizer's code vectors.
 
     Args:
-        vectors: [stages, size, dim].
-        mean: taken off the latents before the first stage, [dim].
+        vectors: [codebooks, size, dim].
+        mean: taken off the latents before the first codebook, [dim].
     """
 
     def __init__(self, vectors: Floats, mean: Floats) -> None:
@@ -36,36 +36,36 @@ class Codebooks:
         return cls(vectors.astype(np.float32), mean.astype(np.float32))
 
     def decode(self, codes: Codes) -> Floats:
-        """Codes [batch, stages, frames] -> quantized latents [batch, dim, frames]."""
-        stages = np.arange(codes.shape[1])[:, None]
-        total = self.vectors[stages, codes].sum(1)
+        """Codes [batch, codebooks, frames] -> quantized latents [batch, dim, frames]."""
+        index = np.arange(codes.shape[1])[:, None]
+        total = self.vectors[index, codes].sum(1)
         return np.ascontiguousarray(total.transpose(0, 2, 1))
 
-    def search(self, latents: Floats, stages: int, beam: int) -> Codes:
-        """The best of the `beam` code sequences that are kept from stage to stage.
+    def search(self, latents: Floats, num_codebooks: int, beam: int) -> Codes:
+        """The best of the `beam` code sequences that are kept from codebook to codebook.
 
         Args:
             latents: [batch, dim, frames].
 
         Returns:
-            codes, [batch, stages, frames].
+            codes, [batch, codebooks, frames].
         """
         batch, dim, frames = latents.shape
         x = latents.transpose(0, 2, 1).reshape(-1, dim) - self.mean
         residual = x[:, None]  # [n, kept, dim]
         paths = np.zeros((len(x), 1, 0), np.int64)
         rows = np.arange(len(x))[:, None]
-        for stage, codebook in enumerate(self.vectors[:stages]):
+        for i, codebook in enumerate(self.vectors[:num_codebooks]):
             # |r - c|^2 = |r|^2 - 2 r.c + |c|^2, for every kept path and every code.
-            cost = residual @ self.doubled[stage]
-            cost += self.squares[stage]
+            cost = residual @ self.doubled[i]
+            cost += self.squares[i]
             cost += np.square(residual).sum(-1, keepdims=True)
             best = _smallest(cost.reshape(len(x), -1), beam)
             parent, code = np.divmod(best, len(codebook))
             residual = residual[rows, parent] - codebook[code]
             paths = np.concatenate([paths[rows, parent], code[..., None]], axis=-1)
         winner = paths[np.arange(len(x)), np.square(residual).sum(-1).argmin(1)]
-        return np.ascontiguousarray(winner.reshape(batch, frames, stages).transpose(0, 2, 1))
+        return np.ascontiguousarray(winner.reshape(batch, frames, num_codebooks).transpose(0, 2, 1))
 
 
 def _smallest(cost: Floats, count: int) -> Codes:

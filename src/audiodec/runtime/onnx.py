@@ -36,11 +36,13 @@ class OnnxRuntime:
     def encoder_state(self, batch: int) -> State:
         return self._encoder.initial_state(batch)
 
-    def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
+    def encode(
+        self, audio: Samples, state: State, num_codebooks: int, effort: int
+    ) -> tuple[Codes, State]:
         (codes, latents), state = self._encoder.step("audio", audio, state)
         if effort > 1:
-            return self.codebooks.search(latents, stages, effort), state
-        return codes[:, :stages], state  # the greedy search is inside the graph
+            return self.codebooks.search(latents, num_codebooks, effort), state
+        return codes[:, :num_codebooks], state  # the greedy search is inside the graph
 
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
         (_, latents), state = self._encoder.step("audio", audio, state)

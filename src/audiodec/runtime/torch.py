@@ -45,11 +45,13 @@ class TorchRuntime:
         return self.codec.encoder.initial_state(batch)
 
     @torch.no_grad()
-    def encode(self, audio: Samples, state: State, stages: int, effort: int) -> tuple[Codes, State]:
+    def encode(
+        self, audio: Samples, state: State, num_codebooks: int, effort: int
+    ) -> tuple[Codes, State]:
         latents, state = self.latents(audio, state)
         if effort > 1:
-            return self.codebooks.search(latents, stages, effort), state
-        return self.codec.quantizer.encode(torch.from_numpy(latents), stages).numpy(), state
+            return self.codebooks.search(latents, num_codebooks, effort), state
+        return self.codec.quantizer.encode(torch.from_numpy(latents), num_codebooks).numpy(), state
 
     @torch.no_grad()
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:

@@ -28,18 +28,18 @@ class EncoderBatch:
         self._slots.reset(rows)
 
     def encode(
-        self, rows: Rows, audio: Samples, stages: NDArray[np.int64], frames: int
+        self, rows: Rows, audio: Samples, num_codebooks: NDArray[np.int64], frames: int
     ) -> list[list[bytes]]:
         """Audio [len(rows), channels, packets * frames * hop] -> the packets of each stream.
 
         Args:
-            stages: of each stream's packets, [len(rows)].
+            num_codebooks: of each stream's packets, [len(rows)].
             frames: in every packet.
         """
         q = self._quantizer
-        codes, state = self._runtime.encode(audio, self._slots.take(rows), q.stages, effort=1)
+        codes, state = self._runtime.encode(audio, self._slots.take(rows), q.codebooks, effort=1)
         self._slots.put(rows, state)
-        return pack_all(codes, stages, frames, q.code_bits)
+        return pack_all(codes, num_codebooks, frames, q.code_bits)
 
 
 class DecoderBatch:
@@ -49,11 +49,11 @@ class DecoderBatch:
         self._runtime, self._config = runtime, runtime.info.codec
         q = self._config.quantizer
         self._slots = Slots(runtime.decoder_state(capacity))
-        # A row of zeros after each codebook: code -1, an absent stage, adds nothing.
-        table = np.pad(runtime.codebooks.vectors[: q.stages], ((0, 0), (0, 1), (0, 0)))
+        # A row of zeros after each codebook: code -1, an absent codebook, adds nothing.
+        table = np.pad(runtime.codebooks.vectors[: q.codebooks], ((0, 0), (0, 1), (0, 0)))
         self._table = np.ascontiguousarray(table.reshape(-1, q.dim))
-        self._ends = (np.arange(q.stages) + 1)[:, None] * (q.codebook_size + 1)
-        self._last = np.full((capacity, q.stages), -1, np.int64)  # newest frame received
+        self._ends = (np.arange(q.codebooks) + 1)[:, None] * (q.codebook_size + 1)
+        self._last = np.full((capacity, q.codebooks), -1, np.int64)  # newest frame received
         self._gain = np.ones(capacity, np.float32)  # where concealment has faded to
 
     def reset(self, rows: Rows) -> None:
@@ -75,8 +75,8 @@ class DecoderBatch:
         """
         q, count = self._config.quantizer, len(packets[0])
         flat = [packet or b"" for own in packets for packet in own]
-        codes = unpack_all(flat, frames, q.code_bits, q.stages)
-        codes = codes.reshape(len(rows), count, q.stages, frames)
+        codes = unpack_all(flat, frames, q.code_bits, q.codebooks)
+        codes = codes.reshape(len(rows), count, q.codebooks, frames)
         lost = np.array([[packet is None for packet in own] for own in packets])
         for i in np.flatnonzero(lost.any(0)):
             before = codes[:, i - 1, :, -1] if i else self._last[rows]
@@ -91,8 +91,8 @@ class DecoderBatch:
         return np.clip(audio, -1, 1)
 
     def _quantized(self, codes: Codes) -> Samples:
-        """Codes, -1 where a stage is absent, [streams, stages, frames] -> latents, the same sum
-        as `Codebooks.decode`, [streams, dim, frames]."""
+        """Codes, -1 where a codebook is absent, [streams, codebooks, frames] -> latents, the
+        same sum as `Codebooks.decode`, [streams, dim, frames]."""
         at = np.where(codes < 0, self._ends - 1, codes + self._ends - self._ends[0])
         return np.ascontiguousarray(self._table[at].sum(1).transpose(0, 2, 1))
 

@@ -72,7 +72,7 @@ class Engine:
             ConfigError: a bitrate that is not offered.
         """
         config = self.info.codec
-        config.stages_for(bitrate)
+        config.codebooks_for(bitrate)
         return self._open(EncoderStream(config, self._row(), frames, self._work.set, bitrate, most))
 
     def open_decoder(self, frames: int) -> DecoderStream:
@@ -125,8 +125,8 @@ class Engine:
         inputs = [stream.take(packets) for stream in group]
         work: Callable[[], Sequence[Any]]
         if isinstance(group[0], EncoderStream):
-            stages = np.array([stream.stages for stream in group])
-            work = partial(self._encoder.encode, rows, np.stack(inputs), stages, frames)
+            num_codebooks = np.array([stream.codebooks for stream in group])
+            work = partial(self._encoder.encode, rows, np.stack(inputs), num_codebooks, frames)
         else:
             work = partial(self._decode, rows, inputs, frames)
         fresh = np.array([stream.row for stream in self._fresh], np.intp)

@@ -125,7 +125,7 @@ class RtpDecoder(_Rtp):
         q, frames = config.quantizer, stream.frames
         self._stream, self._size = stream, frames * config.hop
         self._reception = Reception(
-            frames, q.code_bits, q.stages, self._size, config.sample_rate, leg.ssrc
+            frames, q.code_bits, q.codebooks, self._size, config.sample_rate, leg.ssrc
         )
         self._turns: deque[tuple[Turn, int]] = deque()  # being decoded, and their timestamps
         self._most = max(1, round(BEHIND / self._reception.period))

@@ -114,7 +114,7 @@ class EncoderStream(Stream):
         most: int,
     ) -> None:
         super().__init__(config, row, frames, wake)
-        self.stages = config.stages_for(bitrate)
+        self.codebooks = config.codebooks_for(bitrate)
         self._most = most + self._size  # samples written; the end fills up to a packet more
         self._inbox = np.empty((config.channels, self._most + self._size), np.float32)
         self._filled = 0
@@ -125,11 +125,11 @@ class EncoderStream(Stream):
 
     @property
     def bitrate(self) -> float:
-        return self._config.bitrate(self.stages)
+        return self._config.bitrate(self.codebooks)
 
     @bitrate.setter
     def bitrate(self, kbps: float) -> None:
-        self.stages = self._config.stages_for(kbps)
+        self.codebooks = self._config.codebooks_for(kbps)
 
     @property
     def complete(self) -> int:
@@ -187,7 +187,7 @@ class DecoderStream(Stream):
         """
         if packet is not None:
             q = self._config.quantizer
-            check_packet(packet, self.frames, q.code_bits, q.stages)
+            check_packet(packet, self.frames, q.code_bits, q.codebooks)
             self._started = True
         elif not self._started:  # no work: silence
             await self._wait_for(lambda: len(self._outbox) < self._outbox_size)

@@ -98,7 +98,7 @@ def _run(job: Job, files: Sequence[File], jobs: int, batch: int) -> Iterator[Out
         )  # fmt: skip
     try:
         for row in coded.iter_rows():
-            yield _outcome(row, job.stages)
+            yield _outcome(row, job.codebooks)
     except RayError as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise AudioDecError(f"the job failed on Ray: {reason}") from None
@@ -117,8 +117,8 @@ class _Actor:
         return {**vars(outcome), "codes": outcome.codes.tobytes(), "reason": ""}
 
 
-def _outcome(row: dict[str, Any], stages: int) -> Outcome:
+def _outcome(row: dict[str, Any], num_codebooks: int) -> Outcome:
     codes, reason = row.pop("codes"), row.pop("reason")
     if reason:
         return Failure(row["number"], reason)
-    return Tokens(**row, codes=np.frombuffer(codes, np.uint16).reshape(stages, -1))
+    return Tokens(**row, codes=np.frombuffer(codes, np.uint16).reshape(num_codebooks, -1))

@@ -32,7 +32,7 @@ class Job:
 
     model: str
     weights: str
-    stages: int
+    codebooks: int
     effort: int
 
 
@@ -44,7 +44,7 @@ class Tokens:
         number: of the file in the list.
         samples: at the model's rate, what `Codec.decode` wants to be told as the length.
         original_rate, original_samples: of the file.
-        codes: [stages, frames].
+        codes: [codebooks, frames].
     """
 
     number: int
@@ -100,7 +100,7 @@ class Tokenizer:
             state, codes = codec.runtime.encoder_state(1), []
             for block in blocks(_counted(pieces, coded), codec.hop):
                 made, state = codec.runtime.encode(
-                    np.ascontiguousarray(block)[None], state, self._job.stages, self._job.effort
+                    np.ascontiguousarray(block)[None], state, self._job.codebooks, self._job.effort
                 )
                 codes.append(made[0].astype(np.uint16))  # a codebook has at most 2^16 entries
             if not codes:

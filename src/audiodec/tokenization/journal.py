@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from audiodec.config import Sha256, config, from_data, to_data
+from audiodec.config import Sha256, config, formerly, from_data, to_data
 from audiodec.errors import AudioDecError, ConfigError, FormatError
 
 JOURNAL = "journal.jsonl"
@@ -44,7 +44,7 @@ class Settings:
     sample_rate: Annotated[int, Field(gt=0)]
     hop: Annotated[int, Field(gt=0)]
     codebook_size: Annotated[int, Field(ge=2, le=65536)]
-    stages: Annotated[int, Field(gt=0)]
+    codebooks: Annotated[int, Field(gt=0), formerly("codebooks", "stages")]
     effort: Annotated[int, Field(gt=0)]
     format: Format
     shard_hours: Annotated[float, Field(gt=0)]

@@ -32,7 +32,7 @@ def read_codes(folder: str | Path, model: str | Path | None = None) -> Iterator[
             `audiodec.load`, so that `load(model).decode(codes, row.samples)` is the sound.
 
     Yields:
-        row, and codes uint16 [stages, frames].
+        row, and codes uint16 [codebooks, frames].
 
     Raises:
         ModelError: the codes are of another model.

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from audiodec.config import config
+from audiodec.config import config, formerly
 from audiodec.errors import FormatError
 from audiodec.tokenization.journal import Settings
 
 Positive = Annotated[int, Field(gt=0)]
-Codes = NDArray[np.uint16]  # [stages, frames]
+Codes = NDArray[np.uint16]  # [codebooks, frames]
 
 
 @config
@@ -38,7 +38,7 @@ class Row:
     samples: Positive
     original_rate: Positive
     original_samples: Positive
-    stages: Positive
+    codebooks: Annotated[Positive, formerly("codebooks", "stages")]
     frames: Positive
 
 
@@ -57,13 +57,13 @@ class Layout(Protocol):
 
 
 def shaped(row: Row, codes: Codes, settings: Settings) -> Codes:
-    """Flat codes as [stages, frames]. Raises FormatError where a row cannot be true."""
+    """Flat codes as [codebooks, frames]. Raises FormatError where a row cannot be true."""
     true = (
-        (row.stages, row.sample_rate) == (settings.stages, settings.sample_rate)
+        (row.codebooks, row.sample_rate) == (settings.codebooks, settings.sample_rate)
         and row.frames == -(-row.samples // settings.hop)
-        and codes.size == row.stages * row.frames
+        and codes.size == row.codebooks * row.frames
         and int(codes.max()) < settings.codebook_size
     )
     if not true:
         raise FormatError(f"the row of {row.path} contradicts itself or the job's settings")
-    return codes.reshape(row.stages, row.frames)
+    return codes.reshape(row.codebooks, row.frames)

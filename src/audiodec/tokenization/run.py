@@ -56,9 +56,9 @@ class Plan:
         """
         folder = find_model(model)
         info, files = read_info(folder), read_list(source)
-        stages, effort = info.codec.stages_for(bitrate), check_effort(effort)
+        num_codebooks, effort = info.codec.codebooks_for(bitrate), check_effort(effort)
         name = folder.name if folder.parent == BUNDLED else str(folder.resolve())
-        job = Job(name, info.files[WEIGHTS], stages, effort)
+        job = Job(name, info.files[WEIGHTS], num_codebooks, effort)
         return cls(files, job, _settings(info, job, files, kind, shard_hours))
 
 
@@ -68,7 +68,7 @@ def _settings(
     codec = info.codec
     return Settings(
         model=info.id, weights=job.weights, sample_rate=codec.sample_rate, hop=codec.hop,
-        codebook_size=codec.quantizer.codebook_size, stages=job.stages, effort=job.effort,
+        codebook_size=codec.quantizer.codebook_size, codebooks=job.codebooks, effort=job.effort,
         format=kind, shard_hours=shard_hours, files=len(files), list_sha256=list_hash(files),
     )  # fmt: skip
 
@@ -149,12 +149,12 @@ def _workers(jobs: int, ray: str | None) -> Callable[[Job, Sequence[File]], Iter
 
 def _row(plan: Plan, tokens: Tokens) -> Row:
     file = plan.files[tokens.number]
-    stages, frames = tokens.codes.shape
+    codebooks, frames = tokens.codes.shape
     return Row(
         number=file.number, path=file.path, speaker=file.speaker, split=file.split,
         sample_rate=plan.settings.sample_rate, samples=tokens.samples,
         original_rate=tokens.original_rate, original_samples=tokens.original_samples,
-        stages=stages, frames=frames,
+        codebooks=codebooks, frames=frames,
     )  # fmt: skip
 
 

@@ -63,5 +63,5 @@ def _array(data: bytes) -> Codes:
     np.lib.format.read_magic(file)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if fortran or dtype != np.uint16 or len(shape) != 2:
-        raise ValueError("codes are no [stages, frames] of uint16")
+        raise ValueError("codes are no [codebooks, frames] of uint16")
     return np.frombuffer(data, np.uint16, offset=file.tell())

@@ -20,7 +20,7 @@ class Quantized:
     Attributes:
         latents: quantized, gradient passed straight through; [batch, dim, frames].
         commitment: mean squared distance of the latents to their code vectors; scalar.
-        perplexity: of each stage in this batch; [stages].
+        perplexity: of each codebook in this batch; [codebooks].
     """
 
     latents: Tensor
@@ -40,8 +40,8 @@ class CodebookLearner(nn.Module):
             (zero, in a new quantizer), and the gradient passes whole.
         dead_below: usage, relative to the mean of all codes, below which a code restarts.
         smoothing: Laplace smoothing of the usage.
-        commit_to_first: commit to the first stage alone, as the published training does: its
-            value sums all stages, its gradient is the first one's.
+        commit_to_first: commit to the first codebook alone, as the published training does: its
+            value sums all codebooks, its gradient is the first one's.
         gather: joins the items of all processes, so that codebooks agree: [n, ...] -> [m, ...].
     """
 
@@ -68,7 +68,7 @@ class CodebookLearner(nn.Module):
 
     @torch.no_grad()
     def start(self, latents: Tensor, generator: torch.Generator, iterations: int = 8) -> None:
-        """Centre the latents and fit every codebook by k-means on what the stages before leave.
+        """Centre the latents and fit every codebook by k-means on what those before leave.
 
         Args:
             latents: [n, dim], n at least the codebook size.
@@ -88,12 +88,14 @@ class CodebookLearner(nn.Module):
         self.usage.fill_(1)
         self.total.copy_(self.quantizer.codebooks)
 
-    def forward(self, latents: Tensor, stages: Tensor, generator: torch.Generator) -> Quantized:
+    def forward(
+        self, latents: Tensor, num_codebooks: Tensor, generator: torch.Generator
+    ) -> Quantized:
         """Quantize, and move the codebooks one step when in training mode.
 
         Args:
             latents: [batch, dim, frames].
-            stages: how many stages each item keeps (quantizer dropout), [batch].
+            num_codebooks: how many each item keeps (quantizer dropout), [batch].
         """
         batch, dim, frames = latents.shape
         z = latents.transpose(1, 2).reshape(-1, dim).float()
@@ -111,7 +113,7 @@ class CodebookLearner(nn.Module):
         parts = [b.index_select(0, c) for b, c in zip(self.quantizer.codebooks, codes, strict=True)]
         if self.training:
             self._update(codes, x, generator)
-        kept = (torch.arange(len(codes))[:, None] < stages).float()  # [stages, batch]
+        kept = (torch.arange(len(codes))[:, None] < num_codebooks).float()  # [codebooks, batch]
         kept = kept[:, :, None].expand(-1, -1, frames).reshape(len(codes), -1, 1)
         q = (torch.stack(parts) * kept).sum(0)
         if self.commit_to_first:
@@ -166,7 +168,7 @@ def kmeans(x: Tensor, codebook: Tensor, generator: torch.Generator, iterations: 
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
-    """exp(entropy) of the codes used: [stages, n] -> [stages]; `size` at the most."""
+    """exp(entropy) of the codes used: [codebooks, n] -> [codebooks]; `size` at the most."""
     counts = torch.stack([torch.bincount(c, minlength=size) for c in codes]).float()
     p = counts / counts.sum(1, keepdim=True)
     return torch.exp(torch.special.entr(p).sum(1))

@@ -88,8 +88,8 @@ class Monitor:
         means = {name: total / count for name, (total, count) in self.sums.items()}
         for name, mean in means.items():
             self.writer.add_scalar(name, mean, step)
-        for stage, value in enumerate(self.perplexity):
-            self.writer.add_scalar(f"perplexity/stage {stage + 1}", value, step)
+        for i, value in enumerate(self.perplexity, start=1):
+            self.writer.add_scalar(f"perplexity/codebook {i}", value, step)
         self._watch_codebooks()
         now, (before, since) = time.monotonic(), self.point
         speed = (step - since) * self.seconds / max(now - before, 1e-9)
@@ -105,14 +105,14 @@ class Monitor:
     def _watch_codebooks(self) -> None:
         size = self.recipe.codec.quantizer.codebook_size
         low = {
-            stage
-            for stage, value in enumerate(self.perplexity, start=1)
+            codebook
+            for codebook, value in enumerate(self.perplexity, start=1)
             if value < self.recipe.quantization.collapse_below * size
         }
-        for stage in sorted(low - self.collapsed):
+        for codebook in sorted(low - self.collapsed):
             self.say(
-                f"[bold red]WARNING: codebook {stage} is collapsing: it uses about "
-                f"{self.perplexity[stage - 1]:.0f} of {size} codes. Stop, lower "
+                f"[bold red]WARNING: codebook {codebook} is collapsing: it uses about "
+                f"{self.perplexity[codebook - 1]:.0f} of {size} codes. Stop, lower "
                 "the stage's optimizer.encoder_scale or learning_rate, and start again."
             )
         self.collapsed = low

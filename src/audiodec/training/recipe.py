@@ -101,9 +101,9 @@ class Quantization:
     dead_below: Fraction = 0.02  # usage, relative to the mean, below which a code restarts
     centred: bool = True  # take the latents' running mean off first, and its gradient away
     mean_decay: Fraction = 0.95  # of that mean
-    # What the latents are drawn to: all kept stages, or (published) the first stage alone.
+    # What the latents are drawn to: all kept codebooks, or (published) the first alone.
     commitment: Literal["all", "first"] = "all"
-    dropout: Fraction = 0.5  # share of items that keep a random number of stages
+    dropout: Fraction = 0.5  # share of items that keep a random number of codebooks
     collapse_below: Fraction = 0.05  # perplexity / codebook size that raises the alarm
 
 

@@ -74,7 +74,7 @@ class TrainingStage(nn.Module):
             step: of the whole run; with the recipe's seed it decides what is random.
 
         Returns:
-            output [batch, channels, samples], unweighted losses by name, perplexity per stage of
+            output [batch, channels, samples], unweighted losses by name, perplexity per codebook of
             the quantizer (empty before the codebooks start).
         """
         random = torch.Generator().manual_seed((self.recipe.seed << 32) + step)
@@ -106,10 +106,10 @@ class TrainingStage(nn.Module):
             over = (gaussian_rate(latents) - q.rate_limit).relu()
             noise = torch.randn((batch, *latents.shape[1:]), generator=random)
             return {"rate": over}, latents + own_share(noise), torch.empty(0)
-        stages = len(self.codec.quantizer.codebooks)
+        codebooks = len(self.codec.quantizer.codebooks)
         drop = torch.rand(batch, generator=random) < q.dropout
-        kept = torch.randint(1, max(2, stages), (batch,), generator=random)
-        kept = own_share(torch.where(drop, kept, stages))
+        kept = torch.randint(1, max(2, codebooks), (batch,), generator=random)
+        kept = own_share(torch.where(drop, kept, codebooks))
         quantized = self.learner(latents, kept, random)
         return {"commitment": quantized.commitment}, quantized.latents, quantized.perplexity
 

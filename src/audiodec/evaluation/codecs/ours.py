@@ -46,7 +46,7 @@ class Ours(Live):
         if codec.channels != 1:
             raise ConfigError(f"model {codec.info.id} takes {codec.channels} channels, not one")
         self.codec, self.kbps, self.effort = codec, bitrate, check_effort(effort)
-        bits = codec.config.stages_for(bitrate) * codec.config.quantizer.code_bits
+        bits = codec.config.codebooks_for(bitrate) * codec.config.quantizer.code_bits
         self.frames = frames_of_whole_bytes(bits)
         self.sample_rate, self.frame = codec.sample_rate, self.frames * codec.hop
         self.latency_ms = 1000 * self.frame / codec.sample_rate

@@ -120,6 +120,5 @@ def _family(entry: EntryPoint) -> Family:
 
 def _ours(model: str | None, rates: Sequence[float] | None, effort: int) -> list[Spec]:
     config = read_info(find_model(model)).codec
-    stages = range(1, config.quantizer.stages + 1)
-    own = [config.bitrate(count) for count in stages]
+    own = [config.bitrate(count + 1) for count in range(config.quantizer.codebooks)]
     return [OursSpec(model, kbps, effort) for kbps in offered(own, rates)]

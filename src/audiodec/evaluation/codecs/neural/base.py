@@ -27,13 +27,13 @@ COUNTED = 1.0  # seconds of audio, at least, whose operations are counted
 
 
 class Neural(abc.ABC):
-    """A network that turns audio into codes [stages, frames] and back.
+    """A network that turns audio into codes [codebooks, frames] and back.
 
     Packets are what those codes cost as bits: the fewest frames that fill whole bytes. No model
     here has published packets of its own that cost less.
 
     Args:
-        kbps: nominal; says how many stages.
+        kbps: nominal; says how many codebooks.
         untrained: random weights, the same every time, instead of the user's.
 
     Raises:
@@ -54,10 +54,10 @@ class Neural(abc.ABC):
     def __init__(self, kbps: float, untrained: bool = False) -> None:
         if reason := type(self).missing(untrained):
             raise MissingCodecError(reason)
-        self.kbps, self.stages = kbps, self.stages_for(kbps)
+        self.kbps, self.codebooks = kbps, self.codebooks_for(kbps)
         self.family = self.title + (RANDOM if untrained else "")
         self.name = f"{self.title} {kbps:g}" + (RANDOM if untrained else "")
-        self.frames = frames_of_whole_bytes(self.stages * self.bits)  # per packet
+        self.frames = frames_of_whole_bytes(self.codebooks * self.bits)  # per packet
         frame_ms = 1000 * self.hop / self.sample_rate
         self.latency_ms = self.frames * frame_ms if self.streaming else math.inf
         package = importlib.import_module(self.package)
@@ -89,7 +89,7 @@ class Neural(abc.ABC):
     def decode(self, packets: list[bytes]) -> Samples:
         if not packets:
             return np.zeros(0, np.float32)
-        codes = [unpack(packet, self.frames, self.stages, self.bits) for packet in packets]
+        codes = [unpack(packet, self.frames, self.codebooks, self.bits) for packet in packets]
         with torch.inference_mode():
             audio = self.audio(np.concatenate(codes, axis=1))
         return audio.numpy().ravel()
@@ -110,7 +110,7 @@ class Neural(abc.ABC):
             decode / seconds,
         )
 
-    def stages_for(self, kbps: float) -> int:
+    def codebooks_for(self, kbps: float) -> int:
         """Codes per frame at a nominal rate."""
         return round(1000 * kbps * self.hop / self.sample_rate / self.bits)
 
@@ -124,11 +124,11 @@ class Neural(abc.ABC):
 
     @abc.abstractmethod
     def codes(self, audio: torch.Tensor) -> Codes:
-        """Audio [1, 1, frames * hop] -> codes [stages, frames]."""
+        """Audio [1, 1, frames * hop] -> codes [codebooks, frames]."""
 
     @abc.abstractmethod
     def audio(self, codes: Codes) -> torch.Tensor:
-        """Codes [stages, frames] -> audio of frames * hop samples or more."""
+        """Codes [codebooks, frames] -> audio of frames * hop samples or more."""
 
 
 class FromTransformers(Neural):

@@ -13,7 +13,7 @@ class Dac(FromTransformers):
     sample_rate, hop, bits, streaming = 44100, 512, 10, False
 
     def codes(self, audio: torch.Tensor) -> Codes:
-        encoded = self.network.encode(audio, n_quantizers=self.stages)
+        encoded = self.network.encode(audio, n_quantizers=self.codebooks)
         return encoded.audio_codes[0].numpy()  # type: ignore[no-any-return]
 
     def audio(self, codes: Codes) -> torch.Tensor:

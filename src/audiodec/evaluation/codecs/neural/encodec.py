@@ -17,7 +17,7 @@ class EnCodec(FromTransformers):
         return encoded.audio_codes[0, 0].numpy()  # type: ignore[no-any-return]
 
     def audio(self, codes: Codes) -> torch.Tensor:
-        tensor = torch.from_numpy(codes)[None, None]  # [chunks, batch, stages, frames]
+        tensor = torch.from_numpy(codes)[None, None]  # [chunks, batch, codebooks, frames]
         return self.network.decode(tensor, [None]).audio_values  # type: ignore[no-any-return]
 
 

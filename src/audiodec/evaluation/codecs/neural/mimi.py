@@ -13,7 +13,7 @@ class Mimi(FromTransformers):
     sample_rate, hop, bits, streaming = 24000, 1920, 11, True
 
     def codes(self, audio: torch.Tensor) -> Codes:
-        encoded = self.network.encode(audio, num_quantizers=self.stages)
+        encoded = self.network.encode(audio, num_quantizers=self.codebooks)
         return encoded.audio_codes[0].numpy()  # type: ignore[no-any-return]
 
     def audio(self, codes: Codes) -> torch.Tensor:
