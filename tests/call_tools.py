@@ -60,7 +60,7 @@ def fake_codec() -> SimpleNamespace:
         channels=1,
         hop=SIZE // FRAMES,
         bitrates=BITRATES,
-        encoder=lambda bitrate, effort, frames: CountingEncoder(),
+        encoder=lambda bitrate, beam_width, frames: CountingEncoder(),
         decoder=lambda frames: CountingDecoder(),
     )
 

@@ -219,7 +219,7 @@ def test_two_hours_in_bounded_memory(tmp_path: Path) -> None:
         # Not getrusage: its peak is inherited from the process that started this one.
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
     )
-    encode = ("encode", "long.flac", "long.adc", "--effort", "1")
+    encode = ("encode", "long.flac", "long.adc", "--beam-width", "1")
     for arguments in (encode, ("decode", "long.adc", "out.flac")):
         run = subprocess.run(
             [sys.executable, "-c", code, *arguments],

@@ -66,7 +66,7 @@ def test_folders_keep_their_tree_and_report_what_failed(tmp_path: Path) -> None:
     [
         (("encode", "missing.wav", "x.adc"), "missing.wav cannot be read"),
         (("encode", SPEECH, "x.adc", "--bitrate", 5), "choose 1.5, 3, 4.5"),
-        (("encode", SPEECH, "x.adc", "--effort", 1000), "effort must be 1 to 64"),
+        (("encode", SPEECH, "x.adc", "--beam-width", 1000), "beam width must be 1 to 64"),
         (("encode", SPEECH, "x.adc", "--model", "no"), "no model 'no'"),
         (("decode", SPEECH, "x.wav"), "not an .adc file"),
         (("info", "missing.adc"), "cannot be read"),

@@ -143,7 +143,7 @@ def test_bitrate_may_change_in_mid_stream(small: audiodec.Codec) -> None:
     assert len(sizes) == 4
 
 
-def test_effort_lowers_the_error_at_the_same_rate(
+def test_beam_width_lowers_the_error_at_the_same_rate(
     codec: audiodec.Codec, speech: np.ndarray
 ) -> None:
     # Of the latents, which is what the search looks at; the waveform's need not follow on one clip.
@@ -152,8 +152,8 @@ def test_effort_lowers_the_error_at_the_same_rate(
     whole = speech[None, None, : len(speech) // codec.hop * codec.hop]
     latents, _ = runtime.latents(whole, runtime.encoder_state(1))
 
-    def error(effort: int) -> float:
-        codes, _ = runtime.encode(whole, runtime.encoder_state(1), 8, effort)
+    def error(beam_width: int) -> float:
+        codes, _ = runtime.encode(whole, runtime.encoder_state(1), 8, beam_width)
         return float(np.mean((runtime.codebooks.decode(codes) - latents) ** 2))
 
     assert max(error(4), error(8)) < error(1)
@@ -172,8 +172,8 @@ def test_silence_stays_silent(codec: audiodec.Codec) -> None:
 def test_errors_by_name(small: audiodec.Codec) -> None:
     with pytest.raises(ConfigError, match=r"choose 0\.8"):
         small.encode(noise(100), bitrate=7)
-    with pytest.raises(ConfigError, match="effort"):
-        small.encode(noise(100), effort=0)
+    with pytest.raises(ConfigError, match="beam width"):
+        small.encode(noise(100), beam_width=0)
     with pytest.raises(AudioError, match="float"):
         small.encode(np.zeros(100, np.int16))
     with pytest.raises(AudioError, match="finite"):

@@ -48,8 +48,8 @@ def test_any_model_is_a_codec(small_folder: Path, speech: np.ndarray) -> None:
     (peer,) = peers(str(small_folder), 3.2)
     assert (peer.sample_rate, peer.family) == (16000, "AudioDec small")
     assert code(peer, speech).audio.shape == speech.shape
-    (same,) = peers("ours", 3.2, model=str(small_folder), effort=4)
-    assert same.name == "AudioDec small effort 4 3.2"
+    (same,) = peers("ours", 3.2, model=str(small_folder), beam_width=4)
+    assert same.name == "AudioDec small beam 4 3.2"
 
 
 # The lowest ESTOI is of the lowest rate, some 0.05 below what was measured.

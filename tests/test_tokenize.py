@@ -31,7 +31,7 @@ def test_codes_are_those_of_the_library(
     kind: str, small: audiodec.Codec, small_folder: Path, tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path / "in", 4, seconds=3)
-    plan = Plan.of(corpus, model=str(small_folder), bitrate=1.6, effort=3, kind=kind)  # type: ignore[arg-type]
+    plan = Plan.of(corpus, model=str(small_folder), bitrate=1.6, beam_width=3, kind=kind)  # type: ignore[arg-type]
     tally = tokenize(plan, tmp_path / "out")
     assert (tally.coded, tally.failed, tally.shards) == (4, 0, 1)
     seen = 0
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_listed_and_tried_again(small_folder: Path, tmp_p
 def test_other_settings_and_other_folders_are_refused(small_folder: Path, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "in", 2)
     out = tmp_path / "out"
-    tokenize(Plan.of(corpus, model=str(small_folder), effort=4), out)
+    tokenize(Plan.of(corpus, model=str(small_folder), beam_width=4), out)
     before = states(out)
     result = run(corpus, out, "--model", small_folder, "--bitrate", 0.8)
     assert result.returncode == 1
@@ -149,15 +149,19 @@ def test_other_settings_and_other_folders_are_refused(small_folder: Path, tmp_pa
         f"audiodec: error: {out} was begun with another codebooks (4, now"
     )
     assert result.stderr.count("\n") == 1
-    changes = ({"effort": 2}, {"effort": 4, "kind": "webdataset"}, {"effort": 4, "shard_hours": 1})
-    for change, what in zip(changes, ("effort", "format", "shard_hours"), strict=True):
+    changes = (
+        {"beam_width": 2},
+        {"beam_width": 4, "kind": "webdataset"},
+        {"beam_width": 4, "shard_hours": 1},
+    )
+    for change, what in zip(changes, ("beam_width", "format", "shard_hours"), strict=True):
         with pytest.raises(ConfigError, match=f"another {what}"):
             tokenize(Plan.of(corpus, model=str(small_folder), **change), out)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="another model"):
-        tokenize(Plan.of(corpus, effort=4), out)
+        tokenize(Plan.of(corpus, beam_width=4), out)
     soundfile.write(corpus / "more.wav", np.zeros(1000), 16000)
     with pytest.raises(ConfigError, match="another list of files"):
-        tokenize(Plan.of(corpus, model=str(small_folder), effort=4), out)
+        tokenize(Plan.of(corpus, model=str(small_folder), beam_width=4), out)
     with pytest.raises(ConfigError, match="holds other files"):
         tokenize(Plan.of(corpus, model=str(small_folder)), corpus)
     assert states(out) == before

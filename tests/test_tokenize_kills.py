@@ -76,7 +76,7 @@ def test_a_killed_command_goes_on(kind: str, small_folder: Path, tmp_path: Path)
     """Killed twice, and once while its files look as if the kill had struck between two steps."""
     corpus = make_corpus(tmp_path / "in", 24, seconds=8)
     out = tmp_path / "out"
-    options = ("--model", small_folder, "--shard-size", 0.004, "--format", kind, "--effort", 8)
+    options = ("--model", small_folder, "--shard-size", 0.004, "--format", kind, "--beam-width", 8)
     before: dict[str, tuple[int, int]] = {}
     for count in (1, 3):
         process = subprocess.Popen(
@@ -173,7 +173,7 @@ def test_ray_gives_the_same_and_survives_kills(small_folder: Path, tmp_path: Pat
     pytest.importorskip("ray", reason="needs the scale extra")
     corpus = make_corpus(tmp_path / "in", 80, seconds=10)
     (corpus / "bad.wav").write_text("no audio")
-    options = ("--model", small_folder, "--shard-size", 0.02, "--effort", 8)
+    options = ("--model", small_folder, "--shard-size", 0.02, "--beam-width", 8)
     local, out = tmp_path / "local", tmp_path / "out"
     assert run(corpus, local, *options).returncode == 1
     on_ray = (*options, "--ray", "local", "--jobs", 2)

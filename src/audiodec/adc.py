@@ -12,7 +12,7 @@ import soxr
 
 from audiodec.audio_files import create_audio, open_audio, open_bytes, write_audio, write_whole
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
-from audiodec.codec import Codec, Playback, check_effort
+from audiodec.codec import Codec, Playback, check_beam_width
 from audiodec.errors import AudioError, FormatError, ModelError
 from audiodec.runtime.base import Samples
 
@@ -64,7 +64,7 @@ def encode_file(
     target: str,
     *,
     bitrate: float | None = None,
-    effort: int = 1,
+    beam_width: int = 1,
     mono: bool = False,
     progress: Progress = lambda seconds: None,
 ) -> Coded:
@@ -75,9 +75,9 @@ def encode_file(
 
     Raises:
         AudioError: the input cannot be read, is empty or has too many channels.
-        ConfigError: bitrate or effort not offered.
+        ConfigError: bitrate or beam width not offered.
     """
-    num_codebooks, effort = codec.config.codebooks_for(bitrate), check_effort(effort)
+    num_codebooks, beam_width = codec.config.codebooks_for(bitrate), check_beam_width(beam_width)
     with open_audio(source) as audio, write_whole(target) as file:
         channels, together = 1 if mono else audio.channels, codec.channels
         if channels % together or channels // together > MAX_CHANNELS:
@@ -95,7 +95,7 @@ def encode_file(
         count = Count()
         for block in blocks(resampled(audio, mono, codec.sample_rate, count), codec.hop):
             signals = block.reshape(streams, together, -1)
-            codes, state = codec.runtime.encode(signals, state, num_codebooks, effort)
+            codes, state = codec.runtime.encode(signals, state, num_codebooks, beam_width)
             writer.write_block(list(codes))
             progress(block.shape[1] / codec.sample_rate)
         if not count.samples:

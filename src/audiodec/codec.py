@@ -12,7 +12,7 @@ from audiodec.runtime.base import Codes, Runtime, Samples
 CHUNK = 256  # frames per step when a long signal is processed
 FADE = 0.06  # seconds in which concealment fades to silence
 RECOVER = 0.005  # seconds in which the first packet after a loss fades back in
-MAX_EFFORT = 64
+MAX_BEAM_WIDTH = 64
 
 
 class Codec:
@@ -32,22 +32,24 @@ class Codec:
         self.hop: int = config.hop  # samples per frame, also the algorithmic latency
         self.bitrates = [config.bitrate(s + 1) for s in range(config.quantizer.codebooks)]  # kbps
 
-    def encode(self, samples: ArrayLike, bitrate: float | None = None, effort: int = 1) -> Codes:
+    def encode(
+        self, samples: ArrayLike, bitrate: float | None = None, beam_width: int = 1
+    ) -> Codes:
         """Code a whole signal; the last frame is filled up with zeros.
 
         Args:
             samples: [samples] or [batch, samples].
             bitrate: kbps, one of `bitrates`; the highest by default.
-            effort: code sequences tried per frame, 1 to 64: higher is slower and better.
+            beam_width: code sequences kept per frame, 1 to 64: higher is slower and better.
 
         Returns:
             codes, int64, [codebooks, frames] or [batch, codebooks, frames].
 
         Raises:
             AudioError: wrong shape, or values that are not finite.
-            ConfigError: a bitrate or effort that is not offered.
+            ConfigError: a bitrate or beam width that is not offered.
         """
-        num_codebooks, effort = self.config.codebooks_for(bitrate), check_effort(effort)
+        num_codebooks, beam_width = self.config.codebooks_for(bitrate), check_beam_width(beam_width)
         batch, single = _check_signals(samples, self.channels)
         frames = -(-batch.shape[2] // self.hop)
         padded = np.pad(batch, ((0, 0), (0, 0), (0, frames * self.hop - batch.shape[2])))
@@ -55,7 +57,7 @@ class Codec:
         pieces = [np.zeros((len(batch), num_codebooks, 0), np.int64)]
         for start in range(0, frames, CHUNK):
             piece = padded[..., start * self.hop : (start + CHUNK) * self.hop]
-            codes, state = self.runtime.encode(piece, state, num_codebooks, effort)
+            codes, state = self.runtime.encode(piece, state, num_codebooks, beam_width)
             pieces.append(codes)
         codes = np.concatenate(pieces, axis=2)
         return codes[0] if single else codes
@@ -86,10 +88,10 @@ class Codec:
         return signals if array.ndim == 3 else signals[0]
 
     def encoder(
-        self, bitrate: float | None = None, effort: int = 1, frames_per_packet: int = 1
+        self, bitrate: float | None = None, beam_width: int = 1, frames_per_packet: int = 1
     ) -> Encoder:
         """A streaming encoder. Raises ConfigError like `encode`."""
-        return Encoder(self.runtime, bitrate, effort, frames_per_packet)
+        return Encoder(self.runtime, bitrate, beam_width, frames_per_packet)
 
     def decoder(self, frames_per_packet: int = 1) -> Decoder:
         """A streaming decoder for packets of that many frames, of any bitrate."""
@@ -117,10 +119,10 @@ class Encoder:
     """
 
     def __init__(
-        self, runtime: Runtime, bitrate: float | None, effort: int, frames_per_packet: int
+        self, runtime: Runtime, bitrate: float | None, beam_width: int, frames_per_packet: int
     ) -> None:
         self._runtime, self._config = runtime, runtime.info.codec
-        self._effort = check_effort(effort)
+        self._beam_width = check_beam_width(beam_width)
         self._frames = _check_frames(frames_per_packet, self._config.quantizer.code_bits)
         self.bitrate = bitrate
         self.reset()
@@ -167,7 +169,7 @@ class Encoder:
 
     def _encode(self, samples: Samples) -> list[bytes]:
         codes, self._state = self._runtime.encode(
-            np.ascontiguousarray(samples)[None], self._state, self._num_codebooks, self._effort
+            np.ascontiguousarray(samples)[None], self._state, self._num_codebooks, self._beam_width
         )
         bits, n = self._config.quantizer.code_bits, self._frames
         return [pack(codes[0, :, i : i + n], bits) for i in range(0, codes.shape[2], n)]
@@ -247,11 +249,11 @@ class Playback:
         return np.clip(audio, -1, 1)
 
 
-def check_effort(effort: int) -> int:
+def check_beam_width(beam_width: int) -> int:
     """Raises ConfigError unless 1 to 64."""
-    if not 1 <= effort <= MAX_EFFORT:
-        raise ConfigError(f"effort must be 1 to {MAX_EFFORT}, not {effort}")
-    return effort
+    if not 1 <= beam_width <= MAX_BEAM_WIDTH:
+        raise ConfigError(f"beam width must be 1 to {MAX_BEAM_WIDTH}, not {beam_width}")
+    return beam_width
 
 
 def _check_frames(frames: int, bits: int) -> int:

@@ -34,7 +34,7 @@ class Speech(Protocol):
     bitrates: list[float]
 
     def encoder(
-        self, bitrate: float | None, effort: int, frames_per_packet: int, /
+        self, bitrate: float | None, beam_width: int, frames_per_packet: int, /
     ) -> PacketEncoder: ...
 
     def decoder(self, frames_per_packet: int, /) -> PacketDecoder: ...

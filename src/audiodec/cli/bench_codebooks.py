@@ -9,12 +9,12 @@ import math
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import Effort, Json, Model, console
+from audiodec.cli.common import BeamWidth, Json, Model, console
 
 
 def codebooks(
     clips: Clips,
-    effort: Effort = 1,
+    beam_width: BeamWidth = 1,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +32,7 @@ def codebooks(
     codec = audiodec.load(model)
     size, paths = codec.config.quantizer.codebook_size, [clip.path for clip in find_clips(clips)]
     codes = (
-        codec.encode(soxr.resample(read_clip(path), RATE, codec.sample_rate), effort=effort)
+        codec.encode(soxr.resample(read_clip(path), RATE, codec.sample_rate), beam_width=beam_width)
         for path in track(paths, "coding", console=console)
     )
     counts = count(codes, size)

@@ -41,7 +41,7 @@ Rates = Annotated[
 
 
 def choose_codecs(
-    codec: Sequence[str] | None, bitrate: Sequence[float] | None, model: str | None, effort: int
+    codec: Sequence[str] | None, bitrate: Sequence[float] | None, model: str | None, beam_width: int
 ) -> list[Spec]:
     """Specs of what --codec and --bitrate ask for. Raises AudioDecError like `find_specs`."""
     from audiodec.evaluation.codecs import available, find_specs
@@ -52,7 +52,7 @@ def choose_codecs(
     if ALL in names:
         names += [name for name, missing in available().items() if missing is None]
     coded = [name for name in names if name not in (NONE, ALL)]
-    specs: list[Spec] = find_specs(coded, rates, model, effort) if coded else []
+    specs: list[Spec] = find_specs(coded, rates, model, beam_width) if coded else []
     return [*specs, UncodedSpec()] if NONE in names else specs
 
 
@@ -64,7 +64,7 @@ def quality(
         list[str] | None,
         typer.Option(help="Name as in docs/metrics.md; may be repeated. Six if not given."),
     ] = None,
-    effort: Annotated[int, typer.Option(help="Of our encoder's search.")] = 1,
+    beam_width: Annotated[int, typer.Option(help="Of our encoder's search.")] = 1,
     model: Model = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     labels: Annotated[
@@ -92,7 +92,7 @@ def quality(
     if keep and out is None:
         raise AudioError("--keep needs --out, the folder to keep sounds in")
     found = find_clips(clips, labels)
-    specs, metrics = choose_codecs(codec, bitrate, model, effort), tuple(metric or METRICS)
+    specs, metrics = choose_codecs(codec, bitrate, model, beam_width), tuple(metric or METRICS)
     folder = _folder(out) if out else None
     store = Store(folder / "cache.sqlite" if folder else None)
     run = Benchmark(specs, found, metrics, store, keep or (), folder / "sounds" if folder else None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.cli.bench_quality import Codecs, Rates, choose_codecs
-from audiodec.cli.common import Effort, Json, Model, console
+from audiodec.cli.common import BeamWidth, Json, Model, console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def speed(
     codec: Codecs = None,
     bitrate: Rates = None,
-    effort: Effort = 1,
+    beam_width: BeamWidth = 1,
     model: Model = None,
     clip: Annotated[
         Path | None, typer.Option(help="Sound to code; the bundled clip of speech if not given.")
@@ -39,7 +39,7 @@ def speed(
     from audiodec.evaluation.speed import Race
 
     bundled = Path(audiodec.__file__).parent / "assets" / "speech.flac"
-    specs = choose_codecs(codec, bitrate or (None if codec else [12.0]), model, effort)
+    specs = choose_codecs(codec, bitrate or (None if codec else [12.0]), model, beam_width)
     race = Race(specs, read_clip(clip or bundled), rounds)
     steps = track(race.run(), "timing", race.steps, console=console)
     rows = [row for row in steps if row is not None]

@@ -18,8 +18,8 @@ Model = Annotated[
     str | None, typer.Option(help="Bundled model or model folder; the default if not given.")
 ]
 Bitrate = Annotated[float | None, typer.Option(help="kbps; the model's highest if not given.")]
-Effort = Annotated[
-    int, typer.Option(help="Code sequences tried per frame, 1 to 64; 1 is fastest, for streams.")
+BeamWidth = Annotated[
+    int, typer.Option(help="Code sequences kept per frame, 1 to 64; 1 is fastest, for streams.")
 ]
 Mono = Annotated[bool, typer.Option("--mono", help="Mix all channels into one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

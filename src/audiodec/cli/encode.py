@@ -9,7 +9,7 @@ import typer
 import audiodec
 from audiodec.adc import encode_file
 from audiodec.audio_files import AUDIO_SUFFIXES
-from audiodec.cli.common import Bitrate, Effort, Model, Mono, console, duration, pairs, progress
+from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, pairs, progress
 from audiodec.errors import AudioDecError
 
 
@@ -17,7 +17,7 @@ def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file, folder, or -.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help=".adc file, folder, or -.")],
     bitrate: Bitrate = None,
-    effort: Effort = 4,
+    beam_width: BeamWidth = 4,
     mono: Mono = False,
     model: Model = None,
 ) -> None:
@@ -29,7 +29,13 @@ def encode(
         try:
             with progress(one, duration(one)) as tell:
                 coded = encode_file(
-                    codec, one, out, bitrate=bitrate, effort=effort, mono=mono, progress=tell
+                    codec,
+                    one,
+                    out,
+                    bitrate=bitrate,
+                    beam_width=beam_width,
+                    mono=mono,
+                    progress=tell,
                 )
         except AudioDecError as error:
             if len(jobs) == 1:

@@ -16,7 +16,7 @@ from rich.table import Table
 import audiodec
 from audiodec.adc import Coded, decode_file, encode_file
 from audiodec.audio_files import PIPE
-from audiodec.cli.common import Bitrate, Effort, Model, Mono, console, duration, progress
+from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress
 from audiodec.errors import AudioError, MissingExtraError
 
 SCORED = 30  # seconds at most, from the start, that metrics and picture look at
@@ -26,7 +26,7 @@ def roundtrip(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Where the decoded audio goes.")],
     bitrate: Bitrate = None,
-    effort: Effort = 4,
+    beam_width: BeamWidth = 4,
     mono: Mono = False,
     model: Model = None,
 ) -> None:
@@ -41,7 +41,13 @@ def roundtrip(
         begin = time.perf_counter()
         with progress("encode", duration(source)) as tell:
             coded = encode_file(
-                codec, source, packed, bitrate=bitrate, effort=effort, mono=mono, progress=tell
+                codec,
+                source,
+                packed,
+                bitrate=bitrate,
+                beam_width=beam_width,
+                mono=mono,
+                progress=tell,
             )
         encoding = time.perf_counter() - begin
         begin = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiodec.cli.common import Bitrate, Effort, Json, Model, console
+from audiodec.cli.common import BeamWidth, Bitrate, Json, Model, console
 from audiodec.errors import AudioDecError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def tokenize(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the shards.")],
     kind: Annotated[Kind, typer.Option("--format", help="Of the shards.")] = Kind.parquet,
     bitrate: Bitrate = None,
-    effort: Effort = 4,
+    beam_width: BeamWidth = 4,
     model: Model = None,
     shard_size: Annotated[
         float, typer.Option(min=0.001, max=100, help="Hours of audio per shard.")
@@ -49,7 +49,7 @@ def tokenize(
     from audiodec.tokenization.run import FAILED, Plan, tokenize
 
     plan = Plan.of(
-        source, model=model, bitrate=bitrate, effort=effort, kind=kind.value,
+        source, model=model, bitrate=bitrate, beam_width=beam_width, kind=kind.value,
         shard_hours=shard_size,
     )  # fmt: skip
     begin = time.perf_counter()

@@ -26,12 +26,12 @@ class Runtime(Protocol):
         ...
 
     def encode(
-        self, audio: Samples, state: State, num_codebooks: int, effort: int
+        self, audio: Samples, state: State, num_codebooks: int, beam_width: int
     ) -> tuple[Codes, State]:
         """Audio [batch, channels, frames * hop] -> codes [batch, codebooks, frames].
 
         Args:
-            effort: code sequences kept per frame while searching; 1 is the greedy search.
+            beam_width: code sequences kept per frame while searching; 1 is the greedy search.
         """
         ...
 

@@ -41,8 +41,8 @@ class Codebooks:
         total = self.vectors[index, codes].sum(1)
         return np.ascontiguousarray(total.transpose(0, 2, 1))
 
-    def search(self, latents: Floats, num_codebooks: int, beam: int) -> Codes:
-        """The best of the `beam` code sequences that are kept from codebook to codebook.
+    def search(self, latents: Floats, num_codebooks: int, beam_width: int) -> Codes:
+        """The best of the `beam_width` code sequences that are kept from codebook to codebook.
 
         Args:
             latents: [batch, dim, frames].
@@ -60,7 +60,7 @@ class Codebooks:
             cost = residual @ self.doubled[i]
             cost += self.squares[i]
             cost += np.square(residual).sum(-1, keepdims=True)
-            best = _smallest(cost.reshape(len(x), -1), beam)
+            best = _smallest(cost.reshape(len(x), -1), beam_width)
             parent, code = np.divmod(best, len(codebook))
             residual = residual[rows, parent] - codebook[code]
             paths = np.concatenate([paths[rows, parent], code[..., None]], axis=-1)

@@ -37,11 +37,11 @@ class OnnxRuntime:
         return self._encoder.initial_state(batch)
 
     def encode(
-        self, audio: Samples, state: State, num_codebooks: int, effort: int
+        self, audio: Samples, state: State, num_codebooks: int, beam_width: int
     ) -> tuple[Codes, State]:
         (codes, latents), state = self._encoder.step("audio", audio, state)
-        if effort > 1:
-            return self.codebooks.search(latents, num_codebooks, effort), state
+        if beam_width > 1:
+            return self.codebooks.search(latents, num_codebooks, beam_width), state
         return codes[:, :num_codebooks], state  # the greedy search is inside the graph
 
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:

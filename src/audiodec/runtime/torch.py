@@ -46,11 +46,11 @@ class TorchRuntime:
 
     @torch.no_grad()
     def encode(
-        self, audio: Samples, state: State, num_codebooks: int, effort: int
+        self, audio: Samples, state: State, num_codebooks: int, beam_width: int
     ) -> tuple[Codes, State]:
         latents, state = self.latents(audio, state)
-        if effort > 1:
-            return self.codebooks.search(latents, num_codebooks, effort), state
+        if beam_width > 1:
+            return self.codebooks.search(latents, num_codebooks, beam_width), state
         return self.codec.quantizer.encode(torch.from_numpy(latents), num_codebooks).numpy(), state
 
     @torch.no_grad()

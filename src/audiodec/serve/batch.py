@@ -37,7 +37,9 @@ class EncoderBatch:
             frames: in every packet.
         """
         q = self._quantizer
-        codes, state = self._runtime.encode(audio, self._slots.take(rows), q.codebooks, effort=1)
+        codes, state = self._runtime.encode(
+            audio, self._slots.take(rows), q.codebooks, beam_width=1
+        )
         self._slots.put(rows, state)
         return pack_all(codes, num_codebooks, frames, q.code_bits)
 

@@ -33,7 +33,7 @@ class Job:
     model: str
     weights: str
     codebooks: int
-    effort: int
+    beam_width: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,10 @@ class Tokenizer:
             state, codes = codec.runtime.encoder_state(1), []
             for block in blocks(_counted(pieces, coded), codec.hop):
                 made, state = codec.runtime.encode(
-                    np.ascontiguousarray(block)[None], state, self._job.codebooks, self._job.effort
+                    np.ascontiguousarray(block)[None],
+                    state,
+                    self._job.codebooks,
+                    self._job.beam_width,
                 )
                 codes.append(made[0].astype(np.uint16))  # a codebook has at most 2^16 entries
             if not codes:

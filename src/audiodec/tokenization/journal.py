@@ -45,7 +45,7 @@ class Settings:
     hop: Annotated[int, Field(gt=0)]
     codebook_size: Annotated[int, Field(ge=2, le=65536)]
     codebooks: Annotated[int, Field(gt=0), formerly("codebooks", "stages")]
-    effort: Annotated[int, Field(gt=0)]
+    beam_width: Annotated[int, Field(gt=0), formerly("beam_width", "effort")]
     format: Format
     shard_hours: Annotated[float, Field(gt=0)]
     files: Annotated[int, Field(gt=0)]

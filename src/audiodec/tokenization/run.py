@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiodec.audio_files import write_whole
-from audiodec.codec import check_effort
+from audiodec.codec import check_beam_width
 from audiodec.config import ModelInfo
 from audiodec.errors import MissingExtraError
 from audiodec.pretrained import BUNDLED, WEIGHTS, find_model, read_info
@@ -44,21 +44,21 @@ class Plan:
         *,
         model: str | None = None,
         bitrate: float | None = None,
-        effort: int = 1,
+        beam_width: int = 1,
         kind: Format = "parquet",
         shard_hours: float = 2,
     ) -> Plan:
         """Args like the command's options.
 
         Raises:
-            ConfigError: no list of files, or a bitrate or effort that is not offered.
+            ConfigError: no list of files, or a bitrate or beam width that is not offered.
             ModelError: no such model.
         """
         folder = find_model(model)
         info, files = read_info(folder), read_list(source)
-        num_codebooks, effort = info.codec.codebooks_for(bitrate), check_effort(effort)
+        num_codebooks, beam_width = info.codec.codebooks_for(bitrate), check_beam_width(beam_width)
         name = folder.name if folder.parent == BUNDLED else str(folder.resolve())
-        job = Job(name, info.files[WEIGHTS], num_codebooks, effort)
+        job = Job(name, info.files[WEIGHTS], num_codebooks, beam_width)
         return cls(files, job, _settings(info, job, files, kind, shard_hours))
 
 
@@ -68,8 +68,9 @@ def _settings(
     codec = info.codec
     return Settings(
         model=info.id, weights=job.weights, sample_rate=codec.sample_rate, hop=codec.hop,
-        codebook_size=codec.quantizer.codebook_size, codebooks=job.codebooks, effort=job.effort,
-        format=kind, shard_hours=shard_hours, files=len(files), list_sha256=list_hash(files),
+        codebook_size=codec.quantizer.codebook_size, codebooks=job.codebooks,
+        beam_width=job.beam_width, format=kind, shard_hours=shard_hours,
+        files=len(files), list_sha256=list_hash(files),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import audiodec
-from audiodec.codec import Codec, check_effort
+from audiodec.codec import Codec, check_beam_width
 from audiodec.errors import ConfigError
 from audiodec.evaluation.codecs.base import frames_of_whole_bytes
 from audiodec.evaluation.codecs.live import Live
@@ -16,14 +16,14 @@ from audiodec.runtime.base import Samples
 
 @dataclass(frozen=True)
 class OursSpec:
-    """A model (bundled name or folder; the default if None) at one bitrate (kbps) and effort."""
+    """A model (bundled name or folder; None: the default) at one bitrate (kbps) and beam width."""
 
     model: str | None
     bitrate: float
-    effort: int = 1
+    beam_width: int = 1
 
     def create(self) -> Ours:
-        return Ours(audiodec.load(self.model), self.bitrate, self.effort)
+        return Ours(audiodec.load(self.model), self.bitrate, self.beam_width)
 
 
 class Ours(Live):
@@ -34,28 +34,29 @@ class Ours(Live):
 
     Args:
         bitrate: kbps, one of the model's.
-        effort: of the encoder's search, 1 to 64.
+        beam_width: code sequences that the search keeps, 1 to 64.
 
     Raises:
-        ConfigError: a bitrate or effort not offered, or a model of several channels.
+        ConfigError: a bitrate or beam width not offered, or a model of several channels.
     """
 
     streaming = True
 
-    def __init__(self, codec: Codec, bitrate: float, effort: int = 1) -> None:
+    def __init__(self, codec: Codec, bitrate: float, beam_width: int = 1) -> None:
         if codec.channels != 1:
             raise ConfigError(f"model {codec.info.id} takes {codec.channels} channels, not one")
-        self.codec, self.kbps, self.effort = codec, bitrate, check_effort(effort)
+        self.codec, self.kbps, self.beam_width = codec, bitrate, check_beam_width(beam_width)
         bits = codec.config.codebooks_for(bitrate) * codec.config.quantizer.code_bits
         self.frames = frames_of_whole_bytes(bits)
         self.sample_rate, self.frame = codec.sample_rate, self.frames * codec.hop
         self.latency_ms = 1000 * self.frame / codec.sample_rate
-        self.family = f"AudioDec {codec.info.id}" + (f" effort {effort}" if effort > 1 else "")
+        beam = f" beam {beam_width}" if beam_width > 1 else ""
+        self.family = f"AudioDec {codec.info.id}{beam}"
         self.name = f"{self.family} {bitrate:g}"
 
     @contextmanager
     def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
-        encoder = self.codec.encoder(self.kbps, self.effort, self.frames)
+        encoder = self.codec.encoder(self.kbps, self.beam_width, self.frames)
         yield lambda frame: encoder.write(frame)[0]
 
     @contextmanager
@@ -63,5 +64,5 @@ class Ours(Live):
         yield self.codec.decoder(self.frames).decode
 
     def encode(self, samples: Samples) -> list[bytes]:
-        encoder = self.codec.encoder(self.kbps, self.effort, self.frames)
+        encoder = self.codec.encoder(self.kbps, self.beam_width, self.frames)
         return encoder.write(samples) + encoder.drain()  # many packets at once are quicker

@@ -44,7 +44,7 @@ def find_specs(
     names: Sequence[str],
     rates: Sequence[float] | None = None,
     model: str | None = None,
-    effort: int = 1,
+    beam_width: int = 1,
 ) -> list[Spec]:
     """Codecs at bitrates.
 
@@ -52,7 +52,7 @@ def find_specs(
         names: of codecs as in docs/codecs.md; or models of this project, by name or folder.
         rates: kbps; a codec is taken at the nearest rate that it offers, if at most 10 % off, and
             left out where there is none. All rates on offer if None.
-        model, effort: of "ours".
+        model, beam_width: of "ours".
 
     Raises:
         ConfigError: no such codec, or no codec offers any of the rates.
@@ -61,7 +61,7 @@ def find_specs(
     registered, specs = _entries(), []
     for name in dict.fromkeys(names):
         if name == OURS:
-            specs += _ours(model, rates, effort)
+            specs += _ours(model, rates, beam_width)
         elif name in registered:
             specs += _family(registered[name]).specs(rates)
         else:
@@ -72,7 +72,7 @@ def find_specs(
                 raise ConfigError(
                     f"no codec or model {name!r}: codecs are {known}; or give a model folder"
                 ) from None
-            specs += _ours(name, rates, effort)
+            specs += _ours(name, rates, beam_width)
     if not specs:
         asked = ", ".join(f"{kbps:g}" for kbps in rates or ())
         raise ConfigError(f"{', '.join(names) or 'no codec'}: nothing at {asked or 'any'} kbps")
@@ -118,7 +118,7 @@ def _family(entry: EntryPoint) -> Family:
     return family
 
 
-def _ours(model: str | None, rates: Sequence[float] | None, effort: int) -> list[Spec]:
+def _ours(model: str | None, rates: Sequence[float] | None, beam_width: int) -> list[Spec]:
     config = read_info(find_model(model)).codec
     own = [config.bitrate(count + 1) for count in range(config.quantizer.codebooks)]
-    return [OursSpec(model, kbps, effort) for kbps in offered(own, rates)]
+    return [OursSpec(model, kbps, beam_width) for kbps in offered(own, rates)]
