@@ -109,9 +109,9 @@ def draw_quality(scores: dict[str, list[dict[str, float]]]) -> plt.Figure:
 def decoded(samples: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     """The clip through both codecs at about the same rate; measured kbps in the titles."""
     codec = audiodec.load()
-    packets = codec.encoder(bitrate=BITRATE_KBPS, effort=4)
+    packets = codec.encoder(bitrate=BITRATE_KBPS, beam_width=4)
     size = sum(map(len, [*packets.write(samples), *packets.drain()]))
-    ours = codec.decode(codec.encode(samples, bitrate=BITRATE_KBPS, effort=4), len(samples))
+    ours = codec.decode(codec.encode(samples, bitrate=BITRATE_KBPS, beam_width=4), len(samples))
     opus = code(Opus(BITRATE_KBPS, fullband=False), samples)
     seconds = len(samples) / rate
     return {
