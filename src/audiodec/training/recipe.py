@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from audiodec.config import CodecConfig, Positive, config
+from audiodec.training.device import Precision
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -177,9 +178,6 @@ class Validation:
     every: PositiveFloat = 5  # minutes
 
 
-Precision = Literal["bf16-mixed", "32-true"]
-
-
 @config
 class Recipe:
     """Everything that decides a run."""
@@ -196,7 +194,7 @@ class Recipe:
     statistics: str | None = None
     validation: Validation = Validation()
     resolutions: Positive = 2  # random STFT windows per step, for mel, complex and magnitude
-    precision: Precision = "bf16-mixed"
+    precision: Precision = "auto"  # bf16-mixed where the device is fast in it, else 32-true
     checkpoint_every: PositiveFloat = 3  # minutes
     seed: int = 0
 

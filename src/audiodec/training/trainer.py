@@ -20,6 +20,7 @@ from audiodec.nn.hifigan import HifiganDecoder
 from audiodec.nn.network import Network
 from audiodec.training import checkpoint
 from audiodec.training.data import Batch
+from audiodec.training.device import resolve_precision
 from audiodec.training.init import initialise, with_weight_norm
 from audiodec.training.monitor import Monitor
 from audiodec.training.parallel import mean_over_processes, world
@@ -46,7 +47,7 @@ class Trainer:
         strategy = "ddp" if devices * nodes > 1 else "auto"
         self.fabric = Fabric(
             accelerator="cpu", devices=devices, num_nodes=nodes, strategy=strategy,
-            precision=recipe.precision,
+            precision=resolve_precision(recipe.precision, torch.device("cpu")),
         )  # fmt: skip
         self.fabric.launch()
         torch.manual_seed(recipe.seed)
