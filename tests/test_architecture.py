@@ -16,6 +16,7 @@ NO_TORCH = {"torch", "lightning_fabric", "onnx", "tensorboard"}
 # Part: the parts it may import. `errors` and the part itself are open to all.
 ALLOWED = {
     "errors": set(),
+    "ending": set(),
     "config": set(),
     "dsp": set(),
     "nn.macs": set(),
@@ -66,6 +67,7 @@ ALLOWED = {
         "audio_files",
         "config",
         "dsp",
+        "ending",
         "evaluation",
         "nn",
         "prepare",
@@ -86,6 +88,7 @@ TORCH_FREE = {
     "codec",
     "config",
     "dsp",
+    "ending",
     "evaluation",
     "prepare",
     "pretrained",

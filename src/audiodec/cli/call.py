@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiodec.cli.common import Bitrate, Json, Model, console
+from audiodec.ending import OrderlyEnd
 from audiodec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def start(
         sink = _sink(stack, hear, output_device, codec.sample_rate, endpoint.period)
         try:
             asyncio.run(_talk(endpoint, own, other, source, sink, wait))
-        except KeyboardInterrupt:
+        except asyncio.CancelledError:
             console.print("hung up")
     summary = endpoint.summary(time.monotonic())
     if as_json:
@@ -116,8 +117,11 @@ async def _talk(
                 f"buffer {now['buffer_ms']:.0f} ms{delay}"
             )
 
-        async with open_udp(own, other) as channel:
-            await talk(endpoint, channel, source, sink, wait, tell)
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        with OrderlyEnd(lambda: loop.call_soon_threadsafe(task.cancel)):
+            async with open_udp(own, other) as channel:
+                await talk(endpoint, channel, source, sink, wait, tell)
     if endpoint.gone:
         console.print("the other end is gone")
 

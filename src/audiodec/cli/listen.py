@@ -11,6 +11,7 @@ import typer
 
 from audiodec.audio_files import write_whole
 from audiodec.cli.common import Json, console
+from audiodec.ending import Told
 from audiodec.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def serve(
 
     try:
         server.serve(folder, host, port, started)
-    except KeyboardInterrupt:
+    except Told:
         console.print("stopped")
 
 

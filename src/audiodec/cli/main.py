@@ -30,6 +30,7 @@ from audiodec.cli.serve import serve
 from audiodec.cli.stream import devices, stream
 from audiodec.cli.tokenize import tokenize
 from audiodec.cli.train import export, import_published, statistics, train
+from audiodec.ending import OrderlyEnd
 from audiodec.errors import AudioDecError
 
 app = typer.Typer(
@@ -65,7 +66,8 @@ def options(
 def main() -> None:
     """Run the command; every error is one line and a non-zero exit."""
     try:
-        app()
+        with OrderlyEnd():
+            app()
     except AudioDecError as error:
         print(f"audiodec: error: {error}", file=sys.stderr)
         sys.exit(1)

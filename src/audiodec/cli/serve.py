@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from audiodec.cli.common import console
+from audiodec.ending import OrderlyEnd
 from audiodec.errors import MissingExtraError
 
 
@@ -43,7 +44,6 @@ def serve(
 ) -> None:
     """Serve streams over WebSockets and RTP; see docs/serve.md."""
     import asyncio
-    import signal
 
     from audiodec.pretrained import ModelFolders, find_model
     from audiodec.runtime.onnx import OnnxRuntime
@@ -57,9 +57,8 @@ def serve(
 
     async def until_signal() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await run(runtimes, host, port, limits, access, stop, started)
+        with OrderlyEnd(lambda: loop.call_soon_threadsafe(stop.set)):
+            await run(runtimes, host, port, limits, access, stop, started)
 
     def started(url: str) -> None:
         console.print(f"serving {', '.join(r.info.id for r in runtimes)} at", style="dim", end=" ")

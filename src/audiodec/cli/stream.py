@@ -20,6 +20,7 @@ from rich.table import Table
 
 from audiodec.audio_files import AUDIO_SUFFIXES
 from audiodec.cli.common import Bitrate, Json, Model, console
+from audiodec.ending import OrderlyEnd
 
 if TYPE_CHECKING:
     from audiodec.sound.devices import AudioDevice
@@ -125,20 +126,19 @@ def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDe
 
 
 def _attend(loop: LiveLoop, seconds: float | None, drains: list[Callable[[], None]]) -> None:
-    """Show meters and write dumps while the model runs in a thread of its own."""
+    """Show meters and write dumps while the model runs in a thread of its own, until told."""
     stop, end = threading.Event(), time.monotonic() + (seconds or float("inf"))
     shown = Live(console=console, auto_refresh=False, transient=True)
-    with ThreadPoolExecutor(1) as pool, shown if console.is_terminal else ExitStack():
+    screen = shown if console.is_terminal else ExitStack()
+    with OrderlyEnd(stop.set), ThreadPoolExecutor(1) as pool, screen:
         work = pool.submit(loop.run, stop)
         try:
-            while not work.done() and time.monotonic() < end:
+            while not (work.done() or stop.is_set()) and time.monotonic() < end:
                 wait([work], timeout=REFRESH)
                 for drain in drains:
                     drain()
                 if console.is_terminal:
                     shown.update(_table(loop.snapshot()), refresh=True)
-        except KeyboardInterrupt:
-            pass  # the usual way to end
         finally:
             stop.set()
         work.result()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
+from audiodec.ending import OrderlyEnd
 from audiodec.errors import ConfigError
 from audiodec.nn.hifigan import HifiganDecoder
 from audiodec.nn.network import Network
@@ -112,11 +110,11 @@ class Trainer:
     def fit(self, until: int | None = None) -> None:
         """Train to the last step (or to step `until`), saving and validating on the way.
 
-        SIGINT and SIGTERM end the run after the current step, with a checkpoint.
+        Told to end (see `audiodec.ending`), it does after the current step, with a checkpoint.
         """
         last = min(until or self.recipe.steps, self.recipe.steps)
         ends = list(itertools.accumulate(stage.steps for stage in self.recipe.stages))
-        with self._stop_on_signals(), Monitor(self.run, self.recipe, self.step) as monitor:
+        with OrderlyEnd(self._stop), Monitor(self.run, self.recipe, self.step) as monitor:
             if self.note is not None:
                 monitor.say(self.note)
             for stage, end in zip(self.recipe.stages, ends, strict=True):
@@ -176,14 +174,5 @@ class Trainer:
         )
         yield from self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
-    @contextmanager
-    def _stop_on_signals(self) -> Iterator[None]:
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.stopping = True
-
-        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _stop(self) -> None:
+        self.stopping = True

@@ -1,0 +1,117 @@
+"""How a program ends when it is told to, however that is said.
+
+A terminal says it with Ctrl-C or by closing, a service manager and a container with SIGTERM. All
+of them mean the same here: finish what is in hand, keep what is whole, and go.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
+    if hasattr(signal, name)  # Windows has the first two and the last
+]
+AGAIN = 0.005  # seconds until an exception that would have been lost is tried again
+
+
+class Told(SystemExit):
+    """A signal tells the program to end: `with` and `finally` tidy up on the way out.
+
+    The exit status is 128 + the signal's number, as shells write it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class OrderlyEnd:
+    """A context in which a signal that ends programs leads to an orderly end.
+
+    Without an argument it raises `Told` in the main thread, wherever that is. With one, the signal
+    calls it instead, and the code inside ends by itself: loops and event loops are not cut in two.
+    `loop.call_soon_threadsafe` and `threading.Event.set` may be called by it on every system, while
+    `loop.add_signal_handler` is missing on Windows.
+
+    The first signal counts. Those that follow (`timeout` and systemd send several) change nothing,
+    so that they cannot spoil the end; only Ctrl-\\ then ends at once. SIGHUP stays ignored where it
+    is, below `nohup`. SIGINT does not: a script's background programs ignore it, and are sent it.
+
+    Args:
+        told: called by the first signal, between two bytecodes of the main thread.
+
+    Raises:
+        ValueError: entered in another thread than the main one.
+    """
+
+    def __init__(self, told: Callable[[], object] | None = None) -> None:
+        self._told, self._came = told, False
+        self._before: dict[int, signal._HANDLER] = {}
+
+    def __enter__(self) -> None:
+        for number in SIGNALS:
+            before = signal.getsignal(number)
+            nohup = number == getattr(signal, "SIGHUP", None) and before == signal.SIG_IGN
+            if before is not None and not nohup:  # None: not Python's
+                self._before[number] = before
+                signal.signal(number, self._handle)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+            outer = getattr(before, "__self__", None)
+            if isinstance(outer, OrderlyEnd):
+                outer._came |= self._came
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._came or _ending():
+            if number == getattr(signal, "SIGQUIT", None):
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+        elif self._told is not None:
+            self._came = True
+            self._told()
+        elif _called_back(frame):
+            again = threading.Timer(AGAIN, _send, (number,))
+            again.daemon = True
+            again.start()
+        else:
+            raise Told(number)
+
+
+def _ending() -> bool:
+    """Whether `Told` is on its way out."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Told):
+        error = error.__context__
+    return error is not None
+
+
+def _send(number: int) -> None:
+    """The signal once more, to the main thread."""
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, number)  # also ends a wait for the system
+
+
+def _called_back(frame: FrameType | None) -> bool:
+    """Whether libsndfile waits for a read or a write of ours: what is raised there is lost."""
+    while frame is not None:
+        if frame.f_code.co_name.startswith("vio_") and frame.f_globals["__name__"] == "soundfile":
+            return True
+        frame = frame.f_back
+    return False
