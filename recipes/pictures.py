@@ -35,6 +35,7 @@ CURVES = {  # family in scores.csv: (label, colour, marker)
     "Opus 1.6.1 auto": ("Opus", "#0072b2", "s"),
     "Opus 1.6.1 fullband": ("Opus, fullband", "#56b4e9", "D"),
     "AMR-WB": ("AMR-WB", "#009e73", "^"),
+    "Lyra v2": ("Lyra v2", "#cc79a7", "v"),
 }
 PANELS = {  # column in scores.csv: (title, lowest and highest value shown)
     "PESQ-WB": ("PESQ-WB, which hears up to 8 kHz", (1, 4)),
