@@ -174,8 +174,8 @@ def test_a_run_from_a_model_survives_a_kill_before_its_first_checkpoint(
     resumed = Trainer.resume(tmp_path / "run")
     assert started.started
     assert resumed.started
-    for name, value in started.codec.state_dict().items():
-        assert torch.equal(value, resumed.codec.state_dict()[name]), name
+    for name, value in started.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
 def test_a_decoder_trained_on_an_imported_models_codes_composes_with_it(
@@ -215,9 +215,9 @@ def test_denoising_learns_encoder_only(recipe_file: Path, tmp_path: Path) -> Non
         data={**data, "noise": [str(tmp_path / "noise")], "snr": [0, 5]},
     )  # fmt: skip
     trainer = Trainer.start(load_recipe(path), tmp_path / "run")
-    before = {k: v.clone() for k, v in trainer.codec.state_dict().items()}
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
     trainer.fit()
-    for name, value in trainer.codec.state_dict().items():
+    for name, value in trainer.network.state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith("encoder."), name
 
 

@@ -29,7 +29,7 @@ from audiodec.training.optimizer import make_optimizer
 from audiodec.training.phase import learning_rate
 from audiodec.training.recipe import Data, Optimizer, Source
 from audiodec.training.recipe_file import load_recipe
-from audiodec.training.stage import lose_frames
+from audiodec.training.step import lose_frames
 from audiodec.training.trainer import Trainer
 from tests.conftest import SMALL, SPEECH
 

@@ -85,10 +85,10 @@ def statistics(
     except ImportError:
         raise MissingExtraError(NEED, "train") from None
     settings = load_recipe(recipe, overrides or [])
-    codec = Network(settings.codec).eval()
-    if settings.init is None or "encoder" not in initialise(codec, settings.init):
+    network = Network(settings.codec).eval()
+    if settings.init is None or "encoder" not in initialise(network, settings.init):
         raise ConfigError(f"{recipe}: `init` must name a model with this recipe's encoder")
-    mean, scale = measure_statistics(codec, settings, frames)
+    mean, scale = measure_statistics(network, settings, frames)
     with write_whole(str(out)) as file:
         np.save(file, np.stack([mean.numpy(), scale.numpy()]))
     console.print(f"{out}: mean and scale of {len(mean)} dimensions", markup=False)

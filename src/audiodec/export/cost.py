@@ -10,17 +10,19 @@ from audiodec.nn.network import Network
 FRAMES = 100
 
 
-def network_macs(codec: Network) -> tuple[float, float]:
+def network_macs(network: Network) -> tuple[float, float]:
     """MACs/s of encoding (search of all codebooks included) and of decoding, for one stream."""
-    config = codec.config
+    config = network.config
     audio = torch.zeros(1, config.channels, FRAMES * config.hop)
     seconds = FRAMES / config.frame_rate
 
     def encode() -> torch.Tensor:
-        latents, _ = codec.encoder.step(audio, codec.encoder.initial_state(1))
-        codec.quantizer.encode(latents)
+        latents, _ = network.encoder.step(audio, network.encoder.initial_state(1))
+        network.quantizer.encode(latents)
         return latents
 
     latents, encoding = count_macs(encode)
-    _, decoding = count_macs(lambda: codec.decoder.step(latents, codec.decoder.initial_state(1)))
+    _, decoding = count_macs(
+        lambda: network.decoder.step(latents, network.decoder.initial_state(1))
+    )
     return encoding / seconds, decoding / seconds

@@ -51,9 +51,9 @@ class EncoderGraph(nn.Module):
 
     signal, outputs = "audio", ("codes", "latents")
 
-    def __init__(self, codec: Network) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.encoder, self.quantizer = codec.encoder, codec.quantizer
+        self.encoder, self.quantizer = network.encoder, network.quantizer
 
     def forward(self, audio: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         latents, after = self.encoder.step(audio, state)
@@ -65,9 +65,9 @@ class DecoderGraph(nn.Module):
 
     signal, outputs = "quantized", ("audio",)
 
-    def __init__(self, codec: Network) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.decoder = codec.decoder
+        self.decoder = network.decoder
 
     def forward(self, quantized: Tensor, state: State) -> tuple[Tensor, State]:
         audio, after = self.decoder.step(quantized, state)
@@ -75,7 +75,7 @@ class DecoderGraph(nn.Module):
 
 
 def export_model(
-    codec: Network, model_id: str, folder: Path, dtype: torch.dtype = torch.float16
+    network: Network, model_id: str, folder: Path, dtype: torch.dtype = torch.float16
 ) -> ModelInfo:
     """Write a model folder; all of it appears at once, after the parity check.
 
@@ -86,34 +86,38 @@ def export_model(
         ModelError: the folder exists, or a graph differs from torch by more than 1e-4.
         ConfigError: the id does not fit an .adc header.
     """
-    info = from_data(ModelInfo, {"id": model_id, "codec": codec.config, "files": {}}, "model")
+    info = from_data(ModelInfo, {"id": model_id, "codec": network.config, "files": {}}, "model")
     if folder.exists():
         raise ModelError(f"{folder} already exists: choose another folder or remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    codec = codec.eval()
+    network = network.eval()
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         work = Path(temporary) / folder.name
         work.mkdir()
         # Codebooks keep every bit: models that share them must see that they do.
         state = {
             k: v.to(torch.float32 if k.startswith("quantizer.") else dtype).contiguous()
-            for k, v in codec.state_dict().items()
+            for k, v in network.state_dict().items()
         }
-        codec.load_state_dict({k: v.float() for k, v in state.items()})
+        network.load_state_dict({k: v.float() for k, v in state.items()})
         (work / WEIGHTS).write_bytes(save(state))
-        hop, channels, dim = codec.config.hop, codec.config.channels, codec.config.quantizer.dim
+        hop, channels, dim = (
+            network.config.hop,
+            network.config.channels,
+            network.config.quantizer.dim,
+        )
         many_frames = torch.export.Dim("frames")
         _export_graph(
-            EncoderGraph(codec),
+            EncoderGraph(network),
             torch.zeros(2, channels, 3 * hop),
-            codec.encoder.initial_state(2),
+            network.encoder.initial_state(2),
             {2: hop * many_frames},
             work / ENCODER,
         )
         _export_graph(
-            DecoderGraph(codec),
+            DecoderGraph(network),
             torch.zeros(2, dim, 3),
-            codec.decoder.initial_state(2),
+            network.decoder.initial_state(2),
             {2: many_frames},
             work / DECODER,
         )
@@ -121,7 +125,7 @@ def export_model(
         hashes = {n: hashlib.sha256((work / n).read_bytes()).hexdigest() for n in names}
         info = dataclasses.replace(info, files=hashes)
         (work / INFO).write_text(json.dumps(to_data(info), indent=2) + "\n", encoding="utf-8")
-        check_parity(codec, work)
+        check_parity(network, work)
         os.replace(work, folder)
     return info
 
@@ -213,14 +217,16 @@ def _share_weights(model: onnx.ModelProto, weights: Path) -> None:
     model.graph.value_info.extend(kept)
 
 
-def check_parity(codec: Network, folder: Path) -> None:
+def check_parity(network: Network, folder: Path) -> None:
     """Compare onnxruntime with torch on two streams of noise, in uneven chunks.
 
     Raises:
         ModelError: decoded audio, or latents relative to their peak, differ by more than 1e-4.
     """
-    random, q, model = np.random.default_rng(0), codec.config.quantizer, ModelFolders.one(folder)
-    audio = random.normal(0, 0.1, (2, codec.config.channels, sum(PARITY_CHUNKS) * codec.config.hop))
+    random, q, model = np.random.default_rng(0), network.config.quantizer, ModelFolders.one(folder)
+    audio = random.normal(
+        0, 0.1, (2, network.config.channels, sum(PARITY_CHUNKS) * network.config.hop)
+    )
     codes = random.integers(q.codebook_size, size=(2, q.codebooks, sum(PARITY_CHUNKS)))
     latents, sound = _run(OnnxRuntime(model), audio.astype(np.float32), codes)
     true_latents, true_sound = _run(TorchRuntime(model), audio.astype(np.float32), codes)

@@ -143,19 +143,19 @@ def _autoencoder(settings: dict[str, Any], tensors: Tensors) -> Network:
         },
         "config.yml",
     )  # fmt: skip
-    codec = Network(config)
+    network = Network(config)
     assert isinstance(config.encoder, SeanetEncoderConfig)
     assert isinstance(config.decoder, SeanetDecoderConfig)
     rest = dict(tensors)
-    fill(codec.encoder, encoder_names(config.encoder), rest)
+    fill(network.encoder, encoder_names(config.encoder), rest)
     for codebook in range(config.quantizer.codebooks):
         name = f"quantizer.codebook.layers.{codebook}.embed"
         if name not in rest:
             raise ModelError(f"the checkpoint lacks {name}")
-        _copy(codec.quantizer.codebooks[codebook], rest.pop(name).t(), name)
-    fill(codec.decoder, decoder_names(config.decoder), rest)
+        _copy(network.quantizer.codebooks[codebook], rest.pop(name).t(), name)
+    fill(network.decoder, decoder_names(config.decoder), rest)
     _nothing_left(rest)
-    return codec.eval()
+    return network.eval()
 
 
 def _vocoder(
@@ -179,19 +179,19 @@ def _vocoder(
             f"its autoencoder gives {base.quantizer.dim} at {base.sample_rate} Hz"
         )
     config = from_data(CodecConfig, {**to_data(base), "decoder": decoder}, "config.yml")
-    codec = Network(config)
-    codec.encoder.load_state_dict(autoencoder.encoder.state_dict())
-    codec.quantizer.load_state_dict(autoencoder.quantizer.state_dict())
+    network = Network(config)
+    network.encoder.load_state_dict(autoencoder.encoder.state_dict())
+    network.quantizer.load_state_dict(autoencoder.quantizer.state_dict())
     assert isinstance(config.decoder, HifiganDecoderConfig)
-    assert isinstance(codec.decoder, HifiganDecoder)
+    assert isinstance(network.decoder, HifiganDecoder)
     rest = dict(tensors)
     if not {"mean", "scale"} <= rest.keys():
         rest["mean"], rest["scale"] = read_statistics(statistics, base.quantizer.dim)
-    _copy(codec.decoder.mean, rest.pop("mean"), "mean")
-    _copy(codec.decoder.scale, rest.pop("scale"), "scale")
-    fill(codec.decoder, vocoder_names(config.decoder), rest)
+    _copy(network.decoder.mean, rest.pop("mean"), "mean")
+    _copy(network.decoder.scale, rest.pop("scale"), "scale")
+    fill(network.decoder, vocoder_names(config.decoder), rest)
     _nothing_left(rest)
-    return codec.eval()
+    return network.eval()
 
 
 def _expect(settings: dict[str, Any], name: str, *known: Any) -> None:

@@ -43,11 +43,11 @@ def trained_network(run: Path) -> Network:
     Raises:
         ModelError: no checkpoint, damaged, or the codebooks have not started yet.
     """
-    codec = Network(load_recipe(run / "recipe.yaml").codec)
+    network = Network(load_recipe(run / "recipe.yaml").codec)
     state = load(run)
     if not state["started"]:
         raise ModelError(f"{run}: the codebooks have not started yet; train on, then export")
-    with_weight_norm(codec)
-    codec.load_state_dict(state["codec"])
-    fold_weight_norm(codec)
-    return codec.eval()
+    with_weight_norm(network)
+    network.load_state_dict(state["codec"])
+    fold_weight_norm(network)
+    return network.eval()

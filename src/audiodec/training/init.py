@@ -17,7 +17,7 @@ from audiodec.pretrained import find_model
 from audiodec.runtime.torch import load_network
 
 
-def initialise(codec: Network, model: str) -> list[str]:
+def initialise(network: Network, model: str) -> list[str]:
     """Copy every part of a trained model that has the same configuration.
 
     The quantizer comes along only with its encoder.
@@ -30,7 +30,7 @@ def initialise(codec: Network, model: str) -> list[str]:
         ModelError: no such model.
     """
     trained = load_network(find_model(model))
-    ours, theirs = codec.config, trained.config
+    ours, theirs = network.config, trained.config
     if (ours.sample_rate, ours.hop, ours.channels) != (
         theirs.sample_rate, theirs.hop, theirs.channels
     ):  # fmt: skip
@@ -38,20 +38,20 @@ def initialise(codec: Network, model: str) -> list[str]:
     encoder = _plain(ours.encoder) == _plain(theirs.encoder) and ours.quantizer == theirs.quantizer
     decoder = _plain(ours.decoder) == _plain(theirs.decoder)
     if encoder:
-        codec.encoder.load_state_dict(trained.encoder.state_dict())
-        codec.quantizer.load_state_dict(trained.quantizer.state_dict())
+        network.encoder.load_state_dict(trained.encoder.state_dict())
+        network.quantizer.load_state_dict(trained.quantizer.state_dict())
     if decoder:
-        codec.decoder.load_state_dict(trained.decoder.state_dict())
+        network.decoder.load_state_dict(trained.decoder.state_dict())
     if not encoder and not decoder:
         raise ConfigError(f"init: model {model} shares neither encoder nor decoder with `codec`")
     return [name for name, came in (("encoder", encoder), ("decoder", decoder)) if came]
 
 
-def with_weight_norm(codec: Network) -> None:
+def with_weight_norm(network: Network) -> None:
     """Let the parts that the configuration says learn with weight norm do so."""
     for name in ("encoder", "decoder"):
-        if getattr(getattr(codec.config, name), "weight_norm", False):
-            add_weight_norm(getattr(codec, name))
+        if getattr(getattr(network.config, name), "weight_norm", False):
+            add_weight_norm(getattr(network, name))
 
 
 def _plain(part: EncoderConfig | DecoderConfig) -> EncoderConfig | DecoderConfig:

@@ -68,8 +68,8 @@ class Monitor:
         if not self.silent:
             self.progress.console.print(line, highlight=False)
 
-    def enter_stage(self, name: str, seconds: float) -> None:
-        """A stage begins or goes on, with that much audio in one step."""
+    def enter_phase(self, name: str, seconds: float) -> None:
+        """The run of a stage begins or goes on, with that much audio in one step."""
         self.seconds = seconds
         self.perplexity = np.zeros(0)
         self.say(f"stage {name}")

@@ -1,4 +1,4 @@
-"""One stage in progress: its modules, optimisers and adversary, a step at a time."""
+"""The run of one stage: its modules, optimisers and adversary, a step at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from audiodec.training.discriminators import Discriminators
 from audiodec.training.optimizer import make_optimizer
 from audiodec.training.parallel import global_batch, mean_over_processes, world
 from audiodec.training.recipe import Optimizer, Recipe, Stage
-from audiodec.training.stage import TrainingStage
+from audiodec.training.step import TrainingStep
 
 NORM_MEMORY = 0.99  # of the running gradient norm
 PATIENCE = 50  # steps in a row whose gradient may overflow
@@ -28,7 +28,7 @@ Values = dict[str, float]
 
 
 class Phase:
-    """A stage of a run.
+    """The run of a stage.
 
     Args:
         first: step of the run at which the stage begins.
@@ -40,13 +40,13 @@ class Phase:
         fabric: Fabric,
         recipe: Recipe,
         stage: Stage,
-        codec: Network,
+        network: Network,
         learner: CodebookLearner,
         *,
         first: int,
         started: bool,
     ) -> None:
-        self.fabric, self.recipe, self.stage, self.codec = fabric, recipe, stage, codec
+        self.fabric, self.recipe, self.stage, self.network = fabric, recipe, stage, network
         self.learner, self.first, self.last = learner, first, first + stage.steps
         self.crops = _crops(recipe, stage)
         if not started and "quantizer" not in stage.trainable:
@@ -55,10 +55,10 @@ class Phase:
                 "quantizer learn in an earlier stage"
             )
         torch.manual_seed(recipe.seed + first)
-        module = TrainingStage(codec, learner, recipe, stage, started)
+        module = TrainingStep(network, learner, recipe, stage, started)
         self.scales = {"encoder": stage.optimizer.encoder_scale, "decoder": 1.0}
         parts = [name for name in ("encoder", "decoder") if name in stage.trainable]
-        optimizer = make_optimizer([(p, getattr(codec, p)) for p in parts], stage.optimizer)
+        optimizer = make_optimizer([(p, getattr(network, p)) for p in parts], stage.optimizer)
         self.module, self.optimizer = fabric.setup(module, optimizer)
         self.module.train()
         self.clipper = Clipper(fabric, stage.optimizer)
@@ -150,7 +150,7 @@ class Phase:
         ahead, items = step, range(global_batch(self.crops.data.batch))
         while sum(map(len, found)) < self.recipe.quantization.start_latents:
             with self.fabric.autocast():
-                latents = self.codec.encoder(self.crops.items(ahead, items).input)
+                latents = self.network.encoder(self.crops.items(ahead, items).input)
             found.append(latents.float().transpose(1, 2).flatten(0, 1))
             ahead += 1
         self.learner.start(torch.cat(found), torch.Generator().manual_seed(self.recipe.seed))

@@ -16,30 +16,30 @@ from audiodec.training.recipe import Recipe
 
 
 @torch.no_grad()
-def measure_statistics(codec: Network, recipe: Recipe, frames: int) -> tuple[Tensor, Tensor]:
+def measure_statistics(network: Network, recipe: Recipe, frames: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each dimension, over at least `frames` random frames."""
     c = recipe.codec
     crops = Crops(recipe.data, c.sample_rate, c.hop, recipe.seed, c.channels)
     per_step = crops.data.batch * crops.samples // c.hop
     found = []
     for step in track(range(-(-frames // per_step)), "statistics", transient=True):
-        codes = codec.quantizer.encode(codec.encoder(crops[step].input))
-        found.append(codec.quantizer.decode(codes).transpose(1, 2).flatten(0, 1))
+        codes = network.quantizer.encode(network.encoder(crops[step].input))
+        found.append(network.quantizer.decode(codes).transpose(1, 2).flatten(0, 1))
     quantized = torch.cat(found)
     return quantized.mean(0), quantized.std(0).clamp_min(1e-5)
 
 
-def set_statistics(codec: Network, recipe: Recipe) -> None:
+def set_statistics(network: Network, recipe: Recipe) -> None:
     """Give a vocoder the statistics of the recipe's file, or measure them.
 
     Raises:
         ModelError: the file holds no statistics of this codec's size.
     """
-    decoder = codec.decoder
+    decoder = network.decoder
     assert isinstance(decoder, HifiganDecoder)
     if recipe.statistics is None:
         frames = recipe.quantization.start_latents
-        mean, scale = measure_statistics(codec, recipe, frames)
+        mean, scale = measure_statistics(network, recipe, frames)
     else:
         mean, scale = read_statistics(Path(recipe.statistics), recipe.codec.quantizer.dim)
     decoder.mean.copy_(mean)

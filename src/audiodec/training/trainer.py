@@ -25,8 +25,8 @@ from audiodec.training.parallel import mean_over_processes, world
 from audiodec.training.phase import Phase
 from audiodec.training.recipe import Recipe
 from audiodec.training.recipe_file import load_recipe, save_recipe
-from audiodec.training.stage import codebook_learner
 from audiodec.training.statistics import set_statistics
+from audiodec.training.step import codebook_learner
 from audiodec.training.validation import Validator
 
 
@@ -49,8 +49,8 @@ class Trainer:
         )  # fmt: skip
         self.fabric.launch()
         torch.manual_seed(recipe.seed)
-        self.codec = Network(recipe.codec)
-        self.learner = codebook_learner(self.codec, recipe.quantization)
+        self.network = Network(recipe.codec)
+        self.learner = codebook_learner(self.network, recipe.quantization)
         self.started = False
         self.step = 0
         self.saved: dict[str, Any] | None = None  # state of the phase to go on with
@@ -63,7 +63,7 @@ class Trainer:
         """A new run.
 
         Raises:
-            ConfigError: the folder already holds a run, or `init` fits no part of the codec.
+            ConfigError: the folder already holds a run, or `init` fits no part of the network.
             ModelError: `init` is no model.
         """
         # Before other processes start, or one of them might meet what the first has written.
@@ -86,9 +86,9 @@ class Trainer:
             trainer._begin()
             return trainer
         state = checkpoint.load(run)
-        with_weight_norm(trainer.codec)
+        with_weight_norm(trainer.network)
         trainer.step, trainer.started = state["step"], state["started"]
-        trainer.codec.load_state_dict(state["codec"])
+        trainer.network.load_state_dict(state["codec"])
         trainer.learner.load_state_dict(state["learner"])
         trainer.saved = state["phase"]
         return trainer
@@ -97,15 +97,15 @@ class Trainer:
         """The state before the first step."""
         taken: list[str] = []
         if self.recipe.init is not None:
-            taken = initialise(self.codec, self.recipe.init)
+            taken = initialise(self.network, self.recipe.init)
             self.note = f"init: {' and '.join(taken)} of {self.recipe.init} taken over"
         if "encoder" in taken:
             self.learner.go_on()
             self.started = True
-        with_weight_norm(self.codec)
-        vocoder = isinstance(self.codec.decoder, HifiganDecoder)
+        with_weight_norm(self.network)
+        vocoder = isinstance(self.network.decoder, HifiganDecoder)
         if vocoder and ("decoder" not in taken or self.recipe.statistics is not None):
-            set_statistics(self.codec, self.recipe)
+            set_statistics(self.network, self.recipe)
 
     def fit(self, until: int | None = None) -> None:
         """Train to the last step (or to step `until`), saving and validating on the way.
@@ -121,7 +121,7 @@ class Trainer:
                 if self.step >= min(end, last) or self.stopping:
                     continue
                 phase = Phase(
-                    self.fabric, self.recipe, stage, self.codec, self.learner,
+                    self.fabric, self.recipe, stage, self.network, self.learner,
                     first=end - stage.steps, started=self.started,
                 )  # fmt: skip
                 if self.saved is not None and self.saved["stage"] == stage.name:
@@ -131,8 +131,8 @@ class Trainer:
                 monitor.say(f"stopped at step {self.step}; audiodec train --resume {self.run}")
 
     def _run_phase(self, phase: Phase, end: int, monitor: Monitor) -> None:
-        """Steps of one stage up to step `end`."""
-        monitor.enter_stage(phase.stage.name, phase.crops.seconds)
+        """Steps of one phase up to step `end`."""
+        monitor.enter_phase(phase.stage.name, phase.crops.seconds)
         saved = validated = time.monotonic()
         for batch in self._batches(phase, end):
             values, perplexity = phase.train(batch, self.step)
@@ -142,7 +142,7 @@ class Trainer:
             if now - validated > 60 * self.recipe.validation.every or over:
                 if world()[0] == 0:
                     phase.module.eval()
-                    monitor.validation(self.step, self.validator.run(self.codec, phase.started))
+                    monitor.validation(self.step, self.validator.run(self.network, phase.started))
                     phase.module.train()
                 validated = time.monotonic()
             self.stopping = bool(mean_over_processes(torch.tensor(float(self.stopping))) > 0)
@@ -159,7 +159,7 @@ class Trainer:
             state = {
                 "step": self.step,
                 "started": phase.started,
-                "codec": self.codec.state_dict(),
+                "codec": self.network.state_dict(),
                 "learner": self.learner.state_dict(),
                 "phase": phase.state(),
             }

@@ -60,14 +60,14 @@ class Validator:
         return np.ascontiguousarray(samples[:length].T, np.float32)
 
     @torch.no_grad()
-    def run(self, codec: Network, quantize: bool) -> Report:
+    def run(self, network: Network, quantize: bool) -> Report:
         """Score every clip at the full rate, or without quantizer when it has not started."""
         report, values = Report(), dict[str, list[float]]()
         for clip in self.clips:
-            latents = codec.encoder(torch.from_numpy(clip)[None])
+            latents = network.encoder(torch.from_numpy(clip)[None])
             if quantize:
-                latents = codec.quantizer.decode(codec.quantizer.encode(latents))
-            original, coded = clip.mean(0), codec.decoder(latents)[0].mean(0).numpy()
+                latents = network.quantizer.decode(network.quantizer.encode(latents))
+            original, coded = clip.mean(0), network.decoder(latents)[0].mean(0).numpy()
             if len(report.shown) < self.validation.pictures:
                 report.shown.append((original, coded))
             for name in QUICK:

@@ -1,4 +1,4 @@
-"""What one step of a stage computes: the codec's output and its losses by name."""
+"""What one training step computes: the network's output and its losses by name."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SPECTRAL = {"mel", "complex", "magnitude"}  # computed together, at random resol
 BURST = 6  # frames, mean length of a burst of lost ones: two packets of a call
 
 
-def codebook_learner(codec: Network, q: Quantization) -> CodebookLearner:
+def codebook_learner(network: Network, q: Quantization) -> CodebookLearner:
     """The learner that a recipe asks for."""
     return CodebookLearner(
-        codec.quantizer,
+        network.quantizer,
         decay=q.decay,
         mean_decay=q.mean_decay if q.centred else None,
         dead_below=q.dead_below,
@@ -35,35 +35,40 @@ def codebook_learner(codec: Network, q: Quantization) -> CodebookLearner:
     )
 
 
-class TrainingStage(nn.Module):
-    """The codec under the losses of one stage; parts that do not learn stay in eval mode.
+class TrainingStep(nn.Module):
+    """The network under the losses of one stage; parts that do not learn stay in eval mode.
 
     Before the codebooks start, latents pass with unit Gaussian noise and a limit on their
     Gaussian rate, so that they arrive scaled for a distortion of about one.
 
     Args:
-        codec, learner: shared by the stages of a run.
+        network, learner: shared by the stages of a run.
         started: whether the codebooks have started.
     """
 
     def __init__(
-        self, codec: Network, learner: CodebookLearner, recipe: Recipe, stage: Stage, started: bool
+        self,
+        network: Network,
+        learner: CodebookLearner,
+        recipe: Recipe,
+        stage: Stage,
+        started: bool,
     ) -> None:
         super().__init__()
-        self.codec, self.learner, self.recipe, self.stage = codec, learner, recipe, stage
+        self.network, self.learner, self.recipe, self.stage = network, learner, recipe, stage
         self.started = started
-        rate = codec.config.sample_rate
+        rate = network.config.sample_rate
         if SPECTRAL & stage.losses.keys():
             self.spectral = nn.ModuleDict({str(w): SpectralLoss(w, rate) for w in MEL_BANDS})
         self.level, self.log_mel, self.stft = LevelLoss(rate), LogMelLoss(rate), StftLoss()
         for name in ("encoder", "decoder"):
-            part = getattr(codec, name)
+            part = getattr(network, name)
             part.requires_grad_(name in stage.trainable)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        self.codec.encoder.train(mode and "encoder" in self.stage.trainable)
-        self.codec.decoder.train(mode and "decoder" in self.stage.trainable)
+        self.network.encoder.train(mode and "encoder" in self.stage.trainable)
+        self.network.decoder.train(mode and "decoder" in self.stage.trainable)
         self.learner.train(mode and "quantizer" in self.stage.trainable)
         return self
 
@@ -91,12 +96,12 @@ class TrainingStage(nn.Module):
     def _code(
         self, batch: Batch, random: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        latents = self.codec.encoder(batch.input).float()
+        latents = self.network.encoder(batch.input).float()
         with torch.autocast(latents.device.type, enabled=False):
             losses, quantized, perplexity = self._quantize(latents, random)
             if self.stage.lost_frames:
                 quantized = lose_frames(quantized, self.stage.lost_frames, random)
-        return self.codec.decoder(quantized).float(), losses, perplexity
+        return self.network.decoder(quantized).float(), losses, perplexity
 
     def _quantize(
         self, latents: Tensor, random: torch.Generator
@@ -106,7 +111,7 @@ class TrainingStage(nn.Module):
             over = (gaussian_rate(latents) - q.rate_limit).relu()
             noise = torch.randn((batch, *latents.shape[1:]), generator=random)
             return {"rate": over}, latents + own_share(noise), torch.empty(0)
-        codebooks = len(self.codec.quantizer.codebooks)
+        codebooks = len(self.network.quantizer.codebooks)
         drop = torch.rand(batch, generator=random) < q.dropout
         kept = torch.randint(1, max(2, codebooks), (batch,), generator=random)
         kept = own_share(torch.where(drop, kept, codebooks))
