@@ -10,7 +10,7 @@ import numpy as np
 
 from audiodec.call.network import Link, every, run
 from audiodec.rtp.control import Controller
-from audiodec.rtp.payload import Redundancy
+from audiodec.rtp.payload import Payloader
 from audiodec.rtp.receiver import Receiver
 from audiodec.rtp.sender import Sender
 from audiodec.sound.simulated import SimulatedClock
@@ -85,7 +85,7 @@ class OneWay:
         self.clock, self.decoder = SimulatedClock(), CountingDecoder(self.keep)
         self.receiver = Receiver(self.decoder, FRAMES, BITS, CODEBOOKS, SIZE, RATE, SSRC)
         self.sender = Sender(
-            CountingEncoder(), Redundancy(FRAMES, BITS), SIZE, RATE, SSRC, self.dtx,
+            CountingEncoder(), Payloader(FRAMES, BITS), SIZE, RATE, SSRC, self.dtx,
             self.sequence, self.timestamp,
         )  # fmt: skip
         self.controller = Controller(BITRATES, BITRATES[-1])

@@ -74,7 +74,7 @@ class RtpClient:
     def encoded(self, count: int) -> list[bytes]:
         """The next packets that the server has encoded."""
         found = [from_bytes(self.receive().payload, self.frames, BITS, 4) for _ in range(count)]
-        assert not any(payload.copies for payload in found)
+        assert not any(payload.redundant for payload in found)
         return [payload.packet for payload in found]
 
     def end(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_both_ends_find_each_other_over_a_bad_network(secret: bytes | None) -> N
         assert summary["round_trip_ms"] == pytest.approx(130, abs=60)
         assert 100 < summary["delay_ms"] < 450
         assert summary["lost_on_the_way_there"] > 300
-        assert len(summary["copies_now"]) >= 2
+        assert len(summary["redundancy_now"]) >= 2
     pair.a.end()
     pair.run(62)
     assert pair.b.left

@@ -92,7 +92,7 @@ class Relay:
 
 
 def start_call(listen: int, to: int, *options: object, **keys: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "audiodec", "call", "--listen", f"127.0.0.1:{listen}",
+    command = [sys.executable, "-m", "audiodec", "call", "--bind", f"127.0.0.1:{listen}",
                "--to", f"127.0.0.1:{to}", *map(str, options)]  # fmt: skip
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | keys
@@ -153,11 +153,11 @@ def test_ctrl_c_hangs_up_on_both_ends() -> None:
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     a, b = free_ports(2)
     cases = [
-        (["--listen", "here", "--to", f"127.0.0.1:{b}"], "--listen needs HOST:PORT"),
-        (["--listen", f"0.0.0.0:{a}", "--to", f"192.0.2.1:{b}"], "a call needs a key"),
-        (["--listen", f"127.0.0.1:{a}", "--to", f"127.0.0.1:{b}", "--wait", "0.3", "--input",
+        (["--bind", "here", "--to", f"127.0.0.1:{b}"], "--bind needs HOST:PORT"),
+        (["--bind", f"0.0.0.0:{a}", "--to", f"192.0.2.1:{b}"], "a call needs a key"),
+        (["--bind", f"127.0.0.1:{a}", "--to", f"127.0.0.1:{b}", "--wait", "0.3", "--input",
           "none", "--output", "none"], "no answer within 0.3 s"),
-        (["--listen", f"127.0.0.1:{a}", "--to", f"127.0.0.1:{b}", "--input", "missing.wav"],
+        (["--bind", f"127.0.0.1:{a}", "--to", f"127.0.0.1:{b}", "--input", "missing.wav"],
          "missing.wav cannot be read"),
         (["keygen", str(tmp_path)], "exists already"),
     ]  # fmt: skip

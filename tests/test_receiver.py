@@ -12,7 +12,7 @@ import pytest
 from audiodec.call.network import gilbert
 from audiodec.rtp.control import Setting
 from audiodec.rtp.packet import RtpPacket
-from audiodec.rtp.payload import Protection
+from audiodec.rtp.payload import Redundancy
 from tests.call_tools import BITRATES, FRAMES, PERIOD, RATE, SIZE, SSRC, CountingEncoder, OneWay
 
 
@@ -62,7 +62,7 @@ def test_five_minutes_of_losses_without_growing_delay(loss: float, ppm: float) -
 def test_copies_fill_what_is_lost_and_only_that() -> None:
     lost = [n % 20 in (10, 11, 12) for n in range(10_000)]
     call = OneWay({"lost": lost})
-    call.sender.setting = Setting(BITRATES[-1], Protection((3,), 2))
+    call.sender.setting = Setting(BITRATES[-1], Redundancy((3,), 2))
     call.run(60)
     counts = call.receiver.counts
     assert counts.recovered == pytest.approx(0.15 * 3000, abs=5)

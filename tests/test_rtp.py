@@ -93,14 +93,14 @@ def test_redundancy_follows_losses_with_hysteresis() -> None:
     control = Controller(BITRATES, 12.0)
     for _ in range(40):
         control.update(0.0, 0.1)
-    assert control.setting.protection.distances == ()
+    assert control.setting.redundancy.distances == ()
     control.update(0.3, 0.1)
-    first = control.setting.protection
+    first = control.setting.redundancy
     assert len(first.distances) == 2
     assert first.codebooks == 8
     settings = [control.update(0.1 if n % 2 else 0.12, 0.1) for n in range(60)]
     assert len(set(settings[20:])) == 1  # it does not swing
-    falling = [len(control.update(0.0, 0.1).protection.distances) for _ in range(60)]
+    falling = [len(control.update(0.0, 0.1).redundancy.distances) for _ in range(60)]
     assert falling[:8] == [falling[0]] * 8
     assert falling[-1] == 0
     assert falling == sorted(falling, reverse=True)
@@ -113,7 +113,7 @@ def test_a_queue_lowers_the_bitrate_and_it_comes_back() -> None:
     for _ in range(3):
         queued = control.update(0.05, 0.4)
     assert queued.bitrate == BITRATES[1]
-    assert queued.protection.distances == ()
+    assert queued.redundancy.distances == ()
     rates = [control.update(0.0, 0.05).bitrate for _ in range(100)]
     assert rates == sorted(rates)
     assert rates[-1] == 12.0

@@ -24,7 +24,7 @@ pytest.importorskip("pylibsrtp")
 from websockets.sync.client import connect  # noqa: E402
 
 from audiodec.call.network import Link, every, gilbert, run  # noqa: E402
-from audiodec.rtp.payload import Protection, Redundancy  # noqa: E402
+from audiodec.rtp.payload import Payloader, Redundancy  # noqa: E402
 from audiodec.rtp.receiver import Receiver, Reception  # noqa: E402
 from audiodec.rtp.sender import Sender  # noqa: E402
 from audiodec.rtp.silence import describe  # noqa: E402
@@ -151,8 +151,8 @@ def test_streams_decoded_together_sound_as_in_calls_of_their_own(
     started = [False] * streams
 
     def speak(ssrc: int) -> Callable[[], None]:
-        redundancy = Redundancy(3, 8, Protection((2 + ssrc,), 2))
-        sender = Sender(small.encoder(None, 1, 3), redundancy, size, 16000, ssrc, dtx=ssrc == 0)
+        payloader = Payloader(3, 8, Redundancy((2 + ssrc,), 2))
+        sender = Sender(small.encoder(None, 1, 3), payloader, size, 16000, ssrc, dtx=ssrc == 0)
         network = {"delay": 0.05, "jitter": 0.02, "lost": gilbert(loss, 2, ssrc), "seed": ssrc}
 
         def deliver(datagram: bytes, now: float) -> None:

@@ -11,7 +11,7 @@ from audiodec.call.handshake import SIZE, Handshake
 from audiodec.errors import ConfigError, FormatError
 from audiodec.rtp.control import Controller
 from audiodec.rtp.packet import MAX_DATAGRAM, is_rtcp
-from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Redundancy
+from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Payloader
 from audiodec.rtp.receiver import PacketDecoder, Receiver
 from audiodec.rtp.rtcp import Report, goodbye, is_goodbye, middle
 from audiodec.rtp.sender import PacketEncoder, Sender
@@ -77,8 +77,8 @@ class Endpoint:
         self.left = self.gone = False
         self._ssrc, self._secret = 1 + secrets.randbelow(2**32 - 1), secret
         self._handshake = Handshake(secret or b"", self._ssrc, codec.info.weights_hash, frames)
-        encoder, redundancy = codec.encoder(bitrate, 1, frames), Redundancy(frames, q.code_bits)
-        self._sender = Sender(encoder, redundancy, self.size, self.rate, self._ssrc, dtx)
+        encoder, payloader = codec.encoder(bitrate, 1, frames), Payloader(frames, q.code_bits)
+        self._sender = Sender(encoder, payloader, self.size, self.rate, self._ssrc, dtx)
         self._controller = Controller(codec.bitrates, encoder.bitrate)
         self._sender.setting = self._controller.setting
         self._decoder, self._shape = codec.decoder(frames), (frames, q.code_bits, q.codebooks)
@@ -219,7 +219,7 @@ class Endpoint:
             "lost_on_the_way_there": far.lost if far else None,
             "round_trip_ms": None if trip is None else round(1000 * trip, 1),
             "bitrate_now_kbps": setting.bitrate,
-            "copies_now": list(setting.protection.distances),
+            "redundancy_now": list(setting.redundancy.distances),
             "refused": self._refused,
             "lost": receiver.sequence.lost if receiver else 0,
             **(receiver.counts.as_dict() if receiver else {}),

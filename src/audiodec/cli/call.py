@@ -28,7 +28,7 @@ NOTHING = "none"
 @call.callback()
 def start(
     context: typer.Context,
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Own address.")] = "",
+    bind: Annotated[str, typer.Option(metavar="HOST:PORT", help="Own address.")] = "",
     to: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the other end.")] = "",
     speak: Annotated[
         str | None,
@@ -63,7 +63,7 @@ def start(
     from audiodec.call.endpoint import Endpoint
     from audiodec.call.keys import read_key
 
-    own, other = _address(listen, "--listen"), _address(to, "--to")
+    own, other = _address(bind, "--bind"), _address(to, "--to")
     secret = read_key(key_file)
     if secret is None and not insecure and not (_loopback(own) and _loopback(other)):
         raise ConfigError(

@@ -15,7 +15,7 @@ from audiodec.evaluation.codecs import RATE, Opus
 from audiodec.evaluation.metrics import align, score
 from audiodec.evaluation.quality import Score, read_clip
 from audiodec.rtp.control import Controller, Setting
-from audiodec.rtp.payload import Redundancy
+from audiodec.rtp.payload import Payloader
 from audiodec.rtp.receiver import Receiver
 from audiodec.rtp.sender import Sender
 from audiodec.runtime.base import Samples
@@ -34,7 +34,7 @@ class Network:
 
     Attributes:
         lost: of each packet; those beyond its end arrive.
-        jitter: seconds; see `realtime.network.Link`.
+        jitter: seconds; see `call.network.Link`.
     """
 
     lost: Sequence[bool]
@@ -50,7 +50,7 @@ class Heard:
         audio: from the moment the first sample was spoken on.
         latency: seconds from mouth to ear, one for every `PERIOD` of audio.
         sent: bytes of all payloads.
-        counts: of the receiver, see `realtime.receiver.Counts`.
+        counts: of the receiver, see `rtp.receiver.Counts`.
     """
 
     audio: Samples
@@ -65,12 +65,12 @@ def over_network(
     """Speak into a simulated call and listen at the far end.
 
     Args:
-        adaptive: whether copies ride along as the far end reports losses.
+        adaptive: whether redundancy rides along as the far end reports losses.
     """
     frames, q = round(PERIOD * codec.config.frame_rate), codec.config.quantizer
     size, rate = frames * codec.hop, codec.sample_rate
-    encoder, redundancy = codec.encoder(bitrate, 1, frames), Redundancy(frames, q.code_bits)
-    sender = Sender(encoder, redundancy, size, rate, 1, sequence=0, timestamp=0)
+    encoder, payloader = codec.encoder(bitrate, 1, frames), Payloader(frames, q.code_bits)
+    sender = Sender(encoder, payloader, size, rate, 1, sequence=0, timestamp=0)
     receiver = Receiver(codec.decoder(frames), frames, q.code_bits, q.codebooks, size, rate, 1)
     controller, clock = Controller(codec.bitrates, bitrate), SimulatedClock()
     link = Link(clock, receiver.receive, DELAY, network.jitter, network.lost, seed=network.seed)
@@ -111,7 +111,7 @@ def measure(
     in-band FEC at the same nominal rate, which jitter does not touch.
 
     Yields:
-        a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + copies"; the
+        a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + redundancy"; the
         bitrate is that of the whole call.
 
     Raises:
@@ -135,7 +135,7 @@ def measure(
         straight = [0.0] * (len(call) * 50 // RATE + 1)
         results = {
             f"AudioDec {bitrate:g}": over_network(codec, call, bitrate, network, False),
-            f"AudioDec {bitrate:g} + copies": over_network(codec, call, bitrate, network, True),
+            f"AudioDec {bitrate:g} + redundancy": over_network(codec, call, bitrate, network, True),
             f"Opus auto {bitrate:g} + FEC": Heard(opus, straight, opus_sent, {}),
         }
         for name, heard in results.items():

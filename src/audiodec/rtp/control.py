@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from audiodec.rtp.payload import Protection
+from audiodec.rtp.payload import Redundancy
 
 CALM = 10  # reports in a row that must ask for less before less is sent
 QUICK, SLOW = 4, 10  # reports averaged
@@ -21,11 +21,11 @@ class Setting:
 
     Attributes:
         bitrate: kbps, one of the model's.
-        protection: the copies that ride along.
+        redundancy: the copies that ride along.
     """
 
     bitrate: float
-    protection: Protection = field(default_factory=Protection)
+    redundancy: Redundancy = field(default_factory=Redundancy)
 
 
 class Controller:
@@ -45,11 +45,11 @@ class Controller:
         # From this share of losses on: these copies. A burst of losses lasts some packets, so
         # copies keep a distance from their original and from each other.
         self._ladder = [
-            (0.0, Protection()),
-            (0.004, Protection((3,), -(-num_codebooks // 2))),
-            (0.02, Protection((5,), num_codebooks)),
-            (0.05, Protection((4, 8), num_codebooks)),
-            (0.16, Protection((3, 6, 9), num_codebooks)),
+            (0.0, Redundancy()),
+            (0.004, Redundancy((3,), -(-num_codebooks // 2))),
+            (0.02, Redundancy((5,), num_codebooks)),
+            (0.05, Redundancy((4, 8), num_codebooks)),
+            (0.16, Redundancy((3, 6, 9), num_codebooks)),
         ]
         self._losses: deque[float] = deque(maxlen=SLOW)
         self._shortest: float | None = None

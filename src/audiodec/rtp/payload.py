@@ -1,6 +1,7 @@
-"""What one network packet carries: frames, and copies of earlier ones. See docs/rtp.md.
+"""What one network packet carries: frames, and redundancy for earlier ones. See docs/rtp.md.
 
-A copy holds only the leading codebooks of an earlier packet: a coarser sound, for few bytes.
+Redundancy is a copy of an earlier packet, or of its leading codebooks alone: a coarser sound, for
+few bytes.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from dataclasses import dataclass
 from audiodec.bitstream.packet import codebooks_of, pack, packet_size, unpack
 from audiodec.errors import FormatError
 
-MAX_FRAMES, MAX_COPIES, MAX_DISTANCE = 150, 3, 255
-MAX_PAYLOAD = 1200  # bytes with copies; leaves room in a datagram for RTP and SRTP
+MAX_FRAMES, MAX_REDUNDANT, MAX_DISTANCE = 150, 3, 255
+MAX_PAYLOAD = 1200  # bytes with redundancy; leaves room in a datagram for RTP and SRTP
 
 
 @dataclass(frozen=True)
 class Payload:
-    """A packet and copies of earlier ones.
+    """A packet and redundant copies of earlier ones.
 
     Attributes:
         packet: `frames` frames, as a streaming encoder gives them.
-        copies: distance in packet times (1: the one before) -> its leading codebooks.
+        redundant: distance in packet times (1: the one before) -> its leading codebooks.
     """
 
     packet: bytes
-    copies: dict[int, bytes]
+    redundant: dict[int, bytes]
 
 
 def to_bytes(payload: Payload, frames: int, bits: int) -> bytes:
@@ -35,10 +36,10 @@ def to_bytes(payload: Payload, frames: int, bits: int) -> bytes:
         frames: in every packet, 1 to 150.
         bits: of one code.
     """
-    head = bytes([frames, len(payload.copies), codebooks_of(payload.packet, frames, bits)])
+    head = bytes([frames, len(payload.redundant), codebooks_of(payload.packet, frames, bits)])
     listed = (
         bytes([distance, codebooks_of(copy, frames, bits)]) + copy
-        for distance, copy in payload.copies.items()
+        for distance, copy in payload.redundant.items()
     )
     return head + payload.packet + b"".join(listed)
 
@@ -55,7 +56,7 @@ def from_bytes(data: bytes, frames: int, bits: int, max_codebooks: int) -> Paylo
     if len(data) < 3:
         raise FormatError(f"a payload of {len(data)} bytes")
     found, copies, num_codebooks = data[0], data[1], data[2]
-    if found != frames or copies > MAX_COPIES or not 0 < num_codebooks <= max_codebooks:
+    if found != frames or copies > MAX_REDUNDANT or not 0 < num_codebooks <= max_codebooks:
         raise FormatError(
             f"a payload of {found} frames, {copies} copies and {num_codebooks} codebooks"
         )
@@ -73,8 +74,8 @@ def from_bytes(data: bytes, frames: int, bits: int, max_codebooks: int) -> Paylo
 
 
 @dataclass(frozen=True)
-class Protection:
-    """Which copies ride along.
+class Redundancy:
+    """Which redundant copies ride along.
 
     Attributes:
         distances: how many packet times later a copy is sent; above the usual burst of losses.
@@ -85,34 +86,34 @@ class Protection:
     codebooks: int = 0
 
     def __post_init__(self) -> None:
-        if len(set(self.distances)) > MAX_COPIES or (
+        if len(set(self.distances)) > MAX_REDUNDANT or (
             self.distances
             and not (self.codebooks > 0 and 1 <= min(self.distances) <= max(self.distances) <= 255)
         ):
             raise ValueError(f"{self} does not fit a payload")
 
 
-class Redundancy:
-    """Lets copies of earlier packets ride along.
+class Payloader:
+    """Makes a payload of each packet, with redundancy for earlier ones.
 
     Args:
         frames, bits: of the packets.
 
     Attributes:
-        protection: which copies; none at first. May be changed at any time.
+        redundancy: which copies ride along; none at first. May be changed at any time.
     """
 
-    def __init__(self, frames: int, bits: int, protection: Protection | None = None) -> None:
+    def __init__(self, frames: int, bits: int, redundancy: Redundancy | None = None) -> None:
         if not 1 <= frames <= MAX_FRAMES:
             raise ValueError(f"{frames} frames do not fit a payload")
         self.frames, self.bits = frames, bits
-        self.protection = protection or Protection()
+        self.redundancy = redundancy or Redundancy()
         self._sent: deque[bytes | None] = deque(maxlen=MAX_DISTANCE)
 
     def __call__(self, packet: bytes) -> bytes:
         """The payload for the newest packet."""
         copies, size = {}, 3 + len(packet)
-        for distance in self.protection.distances:
+        for distance in self.redundancy.distances:
             earlier = self._sent[-distance] if distance <= len(self._sent) else None
             if earlier is not None:
                 copy = self._leading(earlier)
@@ -128,7 +129,7 @@ class Redundancy:
 
     def _leading(self, packet: bytes) -> bytes:
         num_codebooks = codebooks_of(packet, self.frames, self.bits)
-        if num_codebooks <= self.protection.codebooks:
+        if num_codebooks <= self.redundancy.codebooks:
             return packet
         codes = unpack(packet, self.frames, num_codebooks, self.bits)
-        return pack(codes[: self.protection.codebooks], self.bits)
+        return pack(codes[: self.redundancy.codebooks], self.bits)

@@ -126,7 +126,7 @@ class Reception:
         """Raises FormatError, before anything has changed, when the packet is not to be used."""
         if packet.payload_type == SPEECH:
             payload = from_bytes(packet.payload, *self._shape)
-            for data in (payload.packet, *payload.copies.values()):
+            for data in (payload.packet, *payload.redundant.values()):
                 self._check(data)
         elif packet.payload_type == COMFORT_NOISE:
             described(packet.payload)
@@ -138,12 +138,12 @@ class Reception:
             self.counts.duplicate += 1
             return
         self.counts.received += 1
-        self._reaches[self.counts.received % REMEMBER] = max(payload.copies, default=0)
+        self._reaches[self.counts.received % REMEMBER] = max(payload.redundant, default=0)
         self.buffer.reach = max(self._reaches)
         entry = Entry(payload.packet, packet.payload_type == COMFORT_NOISE, ORIGINAL)
         if not self.buffer.arrive(index, entry, now):
             self.counts.late += 1
-        for distance, copy in payload.copies.items():
+        for distance, copy in payload.redundant.items():
             self.buffer.offer(index - distance, Entry(copy, False, len(copy)))
 
     def _index(self, packet: RtpPacket) -> int:

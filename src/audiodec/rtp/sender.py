@@ -9,7 +9,7 @@ import numpy as np
 
 from audiodec.rtp.control import Setting
 from audiodec.rtp.packet import COMFORT_NOISE, SPEECH, RtpPacket
-from audiodec.rtp.payload import MAX_DISTANCE, Redundancy
+from audiodec.rtp.payload import MAX_DISTANCE, Payloader
 from audiodec.rtp.silence import SilenceDetector, describe, level
 from audiodec.runtime.base import Samples
 
@@ -30,7 +30,7 @@ class Sender:
     """Write any number of samples, get the RTP packets they complete.
 
     Args:
-        encoder: gives one packet of `redundancy.frames` frames per `size` samples.
+        encoder: gives one packet of `payloader.frames` frames per `size` samples.
         size: samples of a packet.
         rate: Hz.
         ssrc: of the stream.
@@ -39,11 +39,11 @@ class Sender:
     """
 
     def __init__(
-        self, encoder: PacketEncoder, redundancy: Redundancy, size: int, rate: int, ssrc: int,
+        self, encoder: PacketEncoder, payloader: Payloader, size: int, rate: int, ssrc: int,
         dtx: bool = False, sequence: int | None = None, timestamp: int | None = None,
     ) -> None:  # fmt: skip
         self.ssrc, self.packets, self.octets = ssrc, 0, 0
-        self._encoder, self._redundancy, self._size = encoder, redundancy, size
+        self._encoder, self._payloader, self._size = encoder, payloader, size
         self._sequence = secrets.randbelow(1 << 16) if sequence is None else sequence
         self.timestamp = secrets.randbelow(1 << 32) if timestamp is None else timestamp
         self._waiting = np.zeros(0, np.float32)
@@ -54,13 +54,13 @@ class Sender:
     @property
     def setting(self) -> Setting:
         """Bitrate (kbps, one of the model's) and copies; may be changed between packets."""
-        return Setting(self._encoder.bitrate, self._redundancy.protection)
+        return Setting(self._encoder.bitrate, self._payloader.redundancy)
 
     @setting.setter
     def setting(self, setting: Setting) -> None:
         if setting.bitrate != self._encoder.bitrate:
             self._encoder.bitrate = setting.bitrate
-        self._redundancy.protection = setting.protection
+        self._payloader.redundancy = setting.redundancy
 
     def write(self, samples: Samples) -> list[bytes]:
         """Add samples [n]; returns the RTP packets now due, oldest first."""
@@ -76,20 +76,20 @@ class Sender:
         """So many packet times pass unheard: time goes on, though nothing is sent."""
         self.timestamp += count * self._size
         for _ in range(min(count, MAX_DISTANCE)):
-            self._redundancy.skip()
+            self._payloader.skip()
 
     def _send(self, block: Samples) -> list[bytes]:
         (packet,) = self._encoder.write(block)  # in silence too: its state must know the past
         loudness = level(block) if self._silence else 0.0
         silent = self._silence is not None and self._silence(loudness)
         if silent:
-            self._redundancy.skip()
+            self._payloader.skip()
             due = self._silent_for % self._every == 0
             self._silent_for += 1
             sent = [self._packet(COMFORT_NOISE, describe(loudness), False)] if due else []
         else:
             resumed, self._silent_for = self._silent_for > 0, 0
-            sent = [self._packet(SPEECH, self._redundancy(packet), resumed)]
+            sent = [self._packet(SPEECH, self._payloader(packet), resumed)]
         self.timestamp += self._size
         return sent
 

@@ -1,4 +1,4 @@
-"""Speex wideband (RFC 5574), an anchor from before Opus: libspeex through ctypes."""
+"""Speex wideband (RFC 5574), a baseline from before Opus: libspeex through ctypes."""
 
 from __future__ import annotations
 

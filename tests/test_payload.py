@@ -17,7 +17,7 @@ from audiodec.evaluation.loss import Network, measure, over_network
 from audiodec.rtp.payload import (
     MAX_PAYLOAD,
     Payload,
-    Protection,
+    Payloader,
     Redundancy,
     from_bytes,
     to_bytes,
@@ -54,17 +54,17 @@ def test_a_hundred_thousand_hostile_payloads_are_refused_or_sane() -> None:
             refused += 1
             continue
         assert len(parsed.packet) <= len(hostile)
-        assert len(parsed.copies) <= 3
+        assert len(parsed.redundant) <= 3
     assert 0 < refused < 100_000
 
 
 def test_copies_are_the_leading_codebooks_of_an_earlier_packet() -> None:
-    redundancy = Redundancy(3, 10, Protection((2,), 2))
+    payloader = Payloader(3, 10, Redundancy((2,), 2))
     packets = [packet(8, 3, seed) for seed in range(5)]
-    payloads = [from_bytes(redundancy(p), 3, 10, 8) for p in packets]
+    payloads = [from_bytes(payloader(p), 3, 10, 8) for p in packets]
     assert [p.packet for p in payloads] == packets
-    assert [list(p.copies) for p in payloads] == [[], [], [2], [2], [2]]
-    copied = unpack(payloads[4].copies[2], 3, 2, 10)
+    assert [list(p.redundant) for p in payloads] == [[], [], [2], [2], [2]]
+    copied = unpack(payloads[4].redundant[2], 3, 2, 10)
     assert np.array_equal(copied, unpack(packets[2], 3, 8, 10)[:2])
 
 
@@ -79,17 +79,17 @@ def test_losses_come_at_the_asked_rate_and_length(loss: float, burst: float) -> 
 
 
 def test_several_copies_and_silences_between() -> None:
-    redundancy = Redundancy(3, 10, Protection((1, 3), 8))
+    payloader = Payloader(3, 10, Redundancy((1, 3), 8))
     packets = [packet(8, 3, seed) for seed in range(6)]
-    payloads = [from_bytes(redundancy(p), 3, 10, 8) for p in packets[:4]]
-    assert payloads[3].copies == {1: packets[2], 3: packets[0]}
-    redundancy.skip()
-    assert from_bytes(redundancy(packets[4]), 3, 10, 8).copies == {3: packets[2]}
-    big = Redundancy(100, 10, Protection((1, 2, 3), 8))
+    payloads = [from_bytes(payloader(p), 3, 10, 8) for p in packets[:4]]
+    assert payloads[3].redundant == {1: packets[2], 3: packets[0]}
+    payloader.skip()
+    assert from_bytes(payloader(packets[4]), 3, 10, 8).redundant == {3: packets[2]}
+    big = Payloader(100, 10, Redundancy((1, 2, 3), 8))
     assert max(len(big(packet(8, 100, n))) for n in range(5)) <= MAX_PAYLOAD
     for wrong in ((0,), (256,), (1, 2, 3, 4)):
         with pytest.raises(ValueError, match="does not fit"):
-            Protection(wrong, 8)
+            Redundancy(wrong, 8)
 
 
 def test_copies_bring_lost_speech_back(codec: audiodec.Codec, speech: np.ndarray) -> None:
@@ -118,7 +118,7 @@ def test_bench_loss_compares_over_the_same_losses(codec: audiodec.Codec) -> None
     scores = list(measure(codec, 12, [SPEECH, SPEECH], [0.1], 3, 0.02))
     assert [s.codec for s in scores[::2]] == [
         "10% AudioDec 12",
-        "10% AudioDec 12 + copies",
+        "10% AudioDec 12 + redundancy",
         "10% Opus auto 12 + FEC",
     ]
     plain, copies = scores[1], scores[3]
