@@ -43,12 +43,19 @@ def formerly(name: str, old: str) -> Any:
 
 @config
 class SpectralEncoderConfig:
-    """The efficient encoder: spectral features, then causal blocks at the frame rate."""
+    """The efficient encoder: spectral features, then causal blocks at the frame rate.
+
+    A frame of several sub-frames has blocks at their rate first: they see time inside the frame.
+    """
 
     kind: Literal["spectral"] = "spectral"
+    sub_frames: Positive = 1  # in one frame; features and fine blocks run at their rate
+    fine_width: Positive = 256  # channels inside the fine blocks
+    fine_dilations: tuple[Positive, ...] = ()  # one fine block each, sub-frames
     width: Positive = 384  # channels inside the blocks
     expansion: Annotated[float, Field(gt=0)] = 1  # hidden width of a block / width
     kernel: Positive = 5  # taps of each depthwise filter, frames
+    fine_kernel: Positive = 5  # of the fine blocks, sub-frames
     dilations: tuple[Positive, ...] = (1, 1, 2, 1)  # one block each, frames
     bands: Positive = 32  # Bark-wide bands for levels and whitening
     whitening: Annotated[float, Field(ge=0, le=1)] = 0.7  # 0: raw coefficients, 1: flat
@@ -57,12 +64,19 @@ class SpectralEncoderConfig:
 
 @config
 class SpectralDecoderConfig:
-    """The efficient decoder: causal blocks at the frame rate, then a gain-shape DCT head."""
+    """The efficient decoder: causal blocks at the frame rate, then a gain-shape DCT head.
+
+    A frame of several sub-frames is split before its last blocks; the head draws sub-frames.
+    """
 
     kind: Literal["spectral"] = "spectral"
+    sub_frames: Positive = 1  # in one frame; fine blocks and head run at their rate
+    fine_width: Positive = 256  # channels inside the fine blocks
+    fine_dilations: tuple[Positive, ...] = ()  # one fine block each, sub-frames
     width: Positive = 384
     expansion: Annotated[float, Field(gt=0)] = 1.33333  # 512 hidden units
     kernel: Positive = 3
+    fine_kernel: Positive = 3
     # The reach of the decoder, sum of (kernel - 1) * dilation = 22 frames = 147 ms at the
     # default hop, is how long a lost packet can be heard: keep it below 150 ms.
     dilations: tuple[Positive, ...] = (1, 2, 2, 1, 2, 2, 1)
@@ -165,6 +179,10 @@ class CodecConfig:
             if part.kind == "spectral":
                 if self.channels > 1:
                     raise ValueError(f"the spectral {name} takes one channel, not {self.channels}")
+                if self.hop % part.sub_frames:
+                    raise ValueError(f"{name}.sub_frames {part.sub_frames} do not divide the hop")
+                if part.fine_dilations and part.sub_frames == 1:
+                    raise ValueError(f"{name}.fine_dilations need sub_frames above 1")
             elif math.prod(part.strides) != self.hop:
                 raise ValueError(f"{name}.strides {part.strides} do not make hop {self.hop}")
 

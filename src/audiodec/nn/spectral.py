@@ -47,10 +47,39 @@ def block(width: int, expansion: float, kernel: int, dilation: int) -> Residual:
     )
 
 
+def stack(width: int, expansion: float, kernel: int, dilations: tuple[int, ...]) -> list[Causal]:
+    """One block after another, each with its dilation."""
+    return [block(width, expansion, kernel, dilation) for dilation in dilations]
+
+
+class Join(nn.Module):
+    """Neighbouring sub-frames to one frame: [batch, n * count, inputs] -> [batch, n, outputs]."""
+
+    def __init__(self, count: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = linear(count * inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x.reshape(x.shape[0], -1, self.linear.in_features))
+        return y
+
+
+class Split(nn.Module):
+    """A frame to its sub-frames: [batch, n, inputs] -> [batch, n * count, outputs]."""
+
+    def __init__(self, count: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear, self.outputs = linear(inputs, count * outputs), outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x).reshape(x.shape[0], -1, self.outputs)
+        return y
+
+
 class SpectralFeatures(Causal):
     """Waveform -> partly whitened DCT coefficients, band levels and sub-frame levels.
 
-    Each frame sees its own `hop` samples and the `hop` before, less the mean of the latest
+    Each (sub-)frame sees its own `hop` samples and the `hop` before, less the mean of the latest
     `offset_frames` frames: a microphone's offset costs no codes. No gradient, float32.
     """
 
@@ -65,18 +94,19 @@ class SpectralFeatures(Causal):
         super().__init__()
         c = config.encoder
         assert isinstance(c, SpectralEncoderConfig)
-        self.hop, self.whitening, self.offset_frames = config.hop, c.whitening, c.offset_frames
-        size, fade = 2 * config.hop, 24
+        self.hop = hop = config.hop // c.sub_frames
+        self.whitening, self.offset_frames = c.whitening, c.offset_frames
+        size, fade = 2 * hop, 24
         window = torch.ones(size)
-        window[: config.hop] = torch.sin(torch.arange(config.hop) / config.hop * math.pi / 2)
+        window[:hop] = torch.sin(torch.arange(hop) / hop * math.pi / 2)
         # The newest samples are eased down to 0.3: a jump to nothing would smear the spectrum.
         ease = torch.cos(torch.arange(1, fade + 1) / fade * math.pi / 2)
         window[size - fade :] *= 0.3 + 0.7 * ease
         average, spread = bark_bands(size, c.bands, config.sample_rate / 2)
         self.register_buffer("dct", dct_matrix(size) * window, persistent=False)
         self.register_buffer("average", average, persistent=False)
-        self.register_buffer("spread", spread[:, : config.hop], persistent=False)
-        self.width = config.hop + average.shape[1] + self.sub_blocks
+        self.register_buffer("spread", spread[:, :hop], persistent=False)
+        self.width = hop + average.shape[1] + self.sub_blocks
 
     def initial_state(self, batch: int) -> State:
         state = {"past": self.dct.new_zeros(batch, 1, self.hop)}
@@ -116,10 +146,15 @@ class SpectralEncoder(Causal):
         c = config.encoder
         assert isinstance(c, SpectralEncoderConfig)
         self.features = SpectralFeatures(config)
-        self.input = nn.Linear(self.features.width, c.width)
-        nn.init.normal_(self.input.weight, std=1 / math.sqrt(config.hop))
+        first = c.width if c.sub_frames == 1 else c.fine_width
+        self.input = nn.Linear(self.features.width, first)
+        nn.init.normal_(self.input.weight, std=1 / math.sqrt(self.features.hop))
         nn.init.zeros_(self.input.bias)
-        self.blocks = Chain(*(block(c.width, c.expansion, c.kernel, d) for d in c.dilations))
+        blocks = stack(c.width, c.expansion, c.kernel, c.dilations)
+        if c.sub_frames > 1:
+            fine = stack(c.fine_width, c.expansion, c.fine_kernel, c.fine_dilations)
+            blocks = [*fine, Pointwise(Join(c.sub_frames, c.fine_width, c.width)), *blocks]
+        self.blocks = Chain(*blocks)
         self.output = linear(c.width, config.quantizer.dim)
 
     def initial_state(self, batch: int) -> State:
@@ -156,8 +191,9 @@ class GainShapeHead(Causal):
         super().__init__()
         c = config.decoder
         assert isinstance(c, SpectralDecoderConfig)
-        self.hop, self.overlap = config.hop, c.overlap
-        size, nyquist = config.hop + c.overlap, config.sample_rate / 2
+        self.hop, self.overlap = config.hop // c.sub_frames, c.overlap
+        size, nyquist = self.hop + c.overlap, config.sample_rate / 2
+        width = c.width if c.sub_frames == 1 else c.fine_width
         ramp = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(c.overlap) + 0.5) / c.overlap)
         window = torch.cat([ramp, torch.ones(size - 2 * c.overlap), ramp.flip(0)])
         self.register_buffer("inverse", (dct_matrix(size) * window).t(), persistent=False)
@@ -165,14 +201,14 @@ class GainShapeHead(Causal):
         spread = bark_bands(size, c.bands, nyquist)[1][:, : self.shaped]
         spread = spread[spread.any(1)]
         self.register_buffer("spread", spread, persistent=False)
-        self.shape = linear(c.width, self.shaped)
-        self.gain = linear(c.width, len(spread), scale=0.3)
+        self.shape = linear(width, self.shaped)
+        self.gain = linear(width, len(spread), scale=0.3)
         noise_spread = even_bands(size, c.noise_above, nyquist, c.noise_width)[:, self.shaped :]
         self.register_buffer("noise_spread", noise_spread, persistent=False)
         fixed = torch.Generator().manual_seed(0)
         noise = torch.randint(0, 2, (self.table_size, size - self.shaped), generator=fixed)
         self.register_buffer("noise", noise * 2.0 - 1, persistent=False)
-        self.noise_gain = linear(c.width, len(noise_spread), scale=0.3)
+        self.noise_gain = linear(width, len(noise_spread), scale=0.3)
         # Speech is louder at low frequencies: start there.
         with torch.no_grad():
             self.gain.bias.copy_(torch.linspace(-3.5, -5, len(spread)))
@@ -208,7 +244,11 @@ class SpectralDecoder(Causal):
         c = config.decoder
         assert isinstance(c, SpectralDecoderConfig)
         self.input = linear(config.quantizer.dim, c.width)
-        self.blocks = Chain(*(block(c.width, c.expansion, c.kernel, d) for d in c.dilations))
+        blocks = stack(c.width, c.expansion, c.kernel, c.dilations)
+        if c.sub_frames > 1:
+            fine = stack(c.fine_width, c.expansion, c.fine_kernel, c.fine_dilations)
+            blocks = [*blocks, Pointwise(Split(c.sub_frames, c.width, c.fine_width)), *fine]
+        self.blocks = Chain(*blocks)
         self.head = GainShapeHead(config)
 
     def initial_state(self, batch: int) -> State:
