@@ -17,7 +17,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 
 FIELDS = ("leg", "step", "name", "value")
 PANELS = {  # name in the logs: title

@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiodec.audio_files import create_audio, open_audio, open_bytes, write_audio, write_whole
+from audiodec.audio_files.reading import open_audio, open_bytes
+from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
 from audiodec.codec import Codec, Playback, check_beam_width
 from audiodec.errors import AudioError, FormatError, ModelError

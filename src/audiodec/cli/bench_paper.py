@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.cli.common import Json, console
 from audiodec.errors import ConfigError
 

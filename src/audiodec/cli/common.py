@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from audiodec.adc import Progress
-from audiodec.audio_files import PIPE
+from audiodec.audio_files.names import PIPE
 from audiodec.errors import AudioError
 
 Model = Annotated[

@@ -8,7 +8,7 @@ import typer
 
 import audiodec
 from audiodec.adc import encode_file
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, pairs, progress
 from audiodec.errors import AudioDecError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.cli.common import Json, console
 from audiodec.ending import Told
 from audiodec.errors import ConfigError, MissingExtraError

@@ -15,7 +15,7 @@ from rich.table import Table
 
 import audiodec
 from audiodec.adc import Coded, decode_file, encode_file
-from audiodec.audio_files import PIPE
+from audiodec.audio_files.names import PIPE
 from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress
 from audiodec.errors import AudioError, MissingExtraError
 

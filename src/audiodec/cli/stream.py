@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.cli.common import Bitrate, Json, Model, console
 from audiodec.ending import OrderlyEnd
 
@@ -149,7 +149,7 @@ def _dump(path: str, rate: int) -> Iterator[tuple[Ring, Callable[[], None]]]:
     """A ring for an audio callback to write to, and how to empty it into the file."""
     import numpy as np
 
-    from audiodec.audio_files import create_audio, write_audio, write_whole
+    from audiodec.audio_files.writing import create_audio, write_audio, write_whole
     from audiodec.sound.ring import Ring
 
     ring = Ring(10 * rate)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.cli.common import console
 from audiodec.errors import ConfigError, MissingExtraError
 from audiodec.pretrained import find_model

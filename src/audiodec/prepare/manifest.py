@@ -16,7 +16,7 @@ from pathlib import Path
 
 import soundfile
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.errors import ConfigError
 
 SAVE_EVERY = 2000  # files

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.errors import AudioError, ConfigError
 
 Samples = NDArray[np.float32]

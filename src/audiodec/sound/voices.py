@@ -9,7 +9,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiodec.audio_files import create_audio, open_audio, write_audio, write_whole
+from audiodec.audio_files.reading import open_audio
+from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.errors import AudioError
 from audiodec.runtime.base import Samples
 from audiodec.sound.devices import AudioDevice

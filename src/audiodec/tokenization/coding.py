@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import audiodec
 from audiodec.adc import Count, blocks, resampled
-from audiodec.audio_files import open_audio
+from audiodec.audio_files.reading import open_audio
 from audiodec.bitstream.container import MAX_CHANNELS
 from audiodec.errors import AudioDecError, AudioError, ModelError
 from audiodec.pretrained import WEIGHTS

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.errors import ConfigError
 from audiodec.prepare.manifest import read_manifest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.tokenization.journal import Journal, Settings, Shard
 from audiodec.tokenization.rows import Codes, Layout, Row
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.codec import check_beam_width
 from audiodec.config import ModelInfo
 from audiodec.errors import MissingExtraError

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.errors import AudioError, ConfigError
 from audiodec.prepare.manifest import read_manifest
 from audiodec.prepare.mixing import Mixer

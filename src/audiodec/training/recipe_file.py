@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.config import from_data, to_data
 from audiodec.errors import ConfigError
 from audiodec.training.recipe import Recipe

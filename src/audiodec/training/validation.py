@@ -10,7 +10,7 @@ import soundfile
 import soxr
 import torch
 
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.config import CodecConfig
 from audiodec.errors import AudioError, ConfigError, MissingExtraError
 from audiodec.evaluation.metrics import METRICS, Samples

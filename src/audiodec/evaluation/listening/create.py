@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiodec.audio_files import AUDIO_SUFFIXES
+from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.config import from_data
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.listening.definition import (

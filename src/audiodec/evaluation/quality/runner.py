@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import audiodec
-from audiodec.audio_files import create_audio, write_audio, write_whole
+from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.errors import AudioDecError, ConfigError
 from audiodec.evaluation.codecs import RATE, Ours, Peer, Spec, code
 from audiodec.evaluation.metrics import ALL_METRICS, METRICS, align, score

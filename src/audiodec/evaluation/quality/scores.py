@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audiodec.audio_files import write_whole
+from audiodec.audio_files.writing import write_whole
 from audiodec.errors import ConfigError, MissingExtraError
 
 LABELS = ("speaker", "language", "gender")  # by which means are made, where known

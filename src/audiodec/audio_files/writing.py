@@ -1,4 +1,4 @@
-"""Opening and writing files and pipes: outputs appear whole or not at all."""
+"""Writing files and pipes: outputs appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,13 +15,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from audiodec.audio_files.names import PIPE
 from audiodec.errors import AudioError
-
-PIPE = "-"
-AUDIO_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
-    ".aif", ".oga", ".opus"
-}  # fmt: skip
-MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; a header's claim decides how much resampling makes
 
 
 def write_whole(target: str) -> AbstractContextManager[BinaryIO]:
@@ -76,44 +71,6 @@ class _Whole:
                 self._part.replace(self._path)
         finally:
             self._part.unlink(missing_ok=True)
-
-
-@contextmanager
-def open_bytes(source: str) -> Iterator[BinaryIO]:
-    """A file or stdin. Raises AudioError when it cannot be read."""
-    if source == PIPE:
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(source, "rb"))
-        except OSError as error:
-            raise AudioError(f"{source} cannot be read: {error.strerror}") from None
-        yield file
-
-
-@contextmanager
-def open_audio(source: str) -> Iterator[soundfile.SoundFile]:
-    """A sound file; a pipe is spooled to disk first, because most formats need seeking.
-
-    Raises:
-        AudioError: it cannot be read, or claims a sample rate outside 1 to 768 kHz.
-    """
-    with open_bytes(source) as file, tempfile.TemporaryFile() as spool:
-        seekable = file
-        if source == PIPE:
-            shutil.copyfileobj(file, spool)
-            spool.seek(0)
-            seekable = spool
-        try:
-            audio = soundfile.SoundFile(seekable)
-        except soundfile.SoundFileError as error:
-            reason = str(error).split(": ", 1)[-1]
-            raise AudioError(f"{source} is not audio that can be read: {reason}") from None
-        with audio:
-            if not MIN_RATE <= audio.samplerate <= MAX_RATE:
-                raise AudioError(f"{source} claims a sample rate of {audio.samplerate} Hz")
-            yield audio
 
 
 @contextmanager
