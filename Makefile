@@ -4,6 +4,10 @@ BIN := .venv/bin
 # The CPU build of this torch; plain PyPI may serve CUDA builds of several GB for other versions.
 TORCH ?= torch==2.13.0
 
+# Tests run in as many processes as there are cores, one thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
+PYTEST_OPTIONS ?=
+
 .PHONY: demo test test-slow wheel clean
 
 demo: .venv/runtime
@@ -13,10 +17,10 @@ test: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow" $(PYTEST_OPTIONS)
 
 test-slow: .venv/dev
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow $(PYTEST_OPTIONS)
 
 wheel: .venv/dev
 	$(BIN)/python -m build --wheel

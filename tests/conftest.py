@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 import audiodec
@@ -26,6 +28,7 @@ from audiodec.nn.network import Network
 torch.set_num_threads(1)
 settings.register_profile("any-speed", deadline=None)  # shared machines pause
 settings.load_profile("any-speed")
+NOTHING_MAY_SKIP = "AUDIODEC_NOTHING_MAY_SKIP" in os.environ  # set by .ci/run
 SPEECH = Path(audiodec.__file__).parent / "assets" / "speech.flac"
 
 SMALL = CodecConfig(
@@ -56,12 +59,17 @@ def small_network() -> Network:
 
 @pytest.fixture(scope="session")
 def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That network as an exported model folder."""
-    torch.manual_seed(0)
-    network = Network(SMALL)
-    torch.nn.init.normal_(network.quantizer.codebooks)
-    folder = tmp_path_factory.mktemp("models") / "small"
-    export_model(network, "small", folder)
+    """That network as an exported model folder, made once for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # common to the workers
+    folder = base / "models" / "small"
+    with FileLock(base / "small.lock"):
+        if not folder.exists():
+            torch.manual_seed(0)
+            network = Network(SMALL)
+            torch.nn.init.normal_(network.quantizer.codebooks)
+            export_model(network, "small", folder)
     return folder
 
 
@@ -100,3 +108,25 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def _refuse_skip(report: Any, optional: bool) -> None:
+    """Where nothing may be missing, a skipped test has failed."""
+    if NOTHING_MAY_SKIP and report.skipped and not optional and not hasattr(report, "wasxfail"):
+        *_, reason = report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be missing: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    _refuse_skip(report, item.get_closest_marker("optional") is not None)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    _refuse_skip(report, optional=False)
+    return report

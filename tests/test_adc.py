@@ -25,14 +25,18 @@ def write_audio(path: Path, samples: int, rate: int, channels: int = 1) -> np.nd
     return audio
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 96000])
+RATES = [8000, 16000, 22050, 44100, 48000, 96000]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rate"),
+    [(suffix, rate) for suffix in ("wav", "flac") for rate in RATES]
+    + [("ogg", rate) for rate in RATES[:-1]],  # Vorbis is not used at 96 kHz here
+)
 @pytest.mark.parametrize("samples", [1, 1000, 44_101])
 def test_length_rate_and_channels_are_kept(
     small: audiodec.Codec, tmp_path: Path, suffix: str, rate: int, samples: int
 ) -> None:
-    if suffix == "ogg" and rate == 96000:
-        pytest.skip("Vorbis is not used at 96 kHz here")
     source, packed, out = (str(tmp_path / n) for n in (f"in.{suffix}", "x.adc", "out.wav"))
     write_audio(Path(source), samples, rate, 2)
     coded = encode_file(small, source, packed)

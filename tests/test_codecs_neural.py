@@ -20,6 +20,7 @@ from audiodec.evaluation.codecs import (
 from tests.codec_tools import peers
 
 
+@pytest.mark.optional  # their packages are in no extra
 @pytest.mark.parametrize(("name", "package"), [
     ("encodec", "transformers"), ("snac", "snac"),
     pytest.param("mimi", "transformers", marks=pytest.mark.slow),

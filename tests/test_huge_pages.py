@@ -32,6 +32,7 @@ def _advised() -> int:
     return total
 
 
+@pytest.mark.optional  # a kernel may have none
 @pytest.mark.skipif(
     not module.ENABLED.exists() or "[never]" in module.ENABLED.read_text(),
     reason="no transparent huge pages here",

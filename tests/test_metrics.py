@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,10 +87,13 @@ def test_a_clip_beyond_a_metric_is_none_and_not_an_error() -> None:
     assert score(silence, silence, 48000, ("PESQ-WB",)) == {"PESQ-WB": None}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in ("WER", "CER") else []) for n in ALL_METRICS],
-)
+def _marked(name: str, *slow: str) -> Any:
+    """A metric as a parameter; those whose packages no extra installs may be missing."""
+    optional = [pytest.mark.optional] if ALL_METRICS[name].install == "by hand" else []
+    return pytest.param(name, marks=[*optional, *([pytest.mark.slow] if name in slow else [])])
+
+
+@pytest.mark.parametrize("name", [_marked(name, "WER", "CER") for name in ALL_METRICS])
 def test_noise_is_worse_and_values_keep_their_range(speech: np.ndarray, name: str) -> None:
     metric, rate = ALL_METRICS[name], 48000
     noisy = speech + _noise_like(speech, -5)
@@ -166,6 +170,7 @@ def _voice(pitch: float) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.optional
 def test_words_that_are_cut_off_are_errors(speech: np.ndarray) -> None:
     """The clip says: the birch canoe slid on the smooth planks (Harvard sentences, 1.1)."""
     half = np.where(np.arange(len(speech)) < len(speech) // 2, speech, 0).astype(np.float32)
@@ -186,7 +191,7 @@ def test_plcmos_is_repeatable_and_leaves_the_global_generator_alone(speech: np.n
     assert np.random.normal() == expected
 
 
-@pytest.mark.parametrize("name", ALL_METRICS)
+@pytest.mark.parametrize("name", [_marked(name) for name in ALL_METRICS])
 def test_silence_and_clips_too_short_are_scored_or_left_out(name: str) -> None:
     for clip in (np.zeros(48000, np.float32), np.ones(100, np.float32) / 2):
         try:

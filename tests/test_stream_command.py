@@ -18,6 +18,8 @@ import soundfile
 
 from tests.conftest import SPEECH
 
+pytestmark = pytest.mark.xdist_group("real time")  # one after another
+
 RATE = 48000
 
 
