@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from audiodec.errors import FormatError
 from audiodec.rtp.control import Controller
 from audiodec.rtp.packet import RtpPacket, is_rtcp, unwrap
-from audiodec.rtp.rtcp import Report, goodbye, is_goodbye, middle
+from audiodec.rtp.rtcp import Report, middle
 from audiodec.rtp.sequence import Sequence
 from audiodec.rtp.silence import ComfortNoise, SilenceDetector, describe, described, level
 from tests.call_tools import BITRATES, PERIOD, SIZE, OneWay
@@ -52,8 +54,9 @@ def test_aiortc_reads_our_packets() -> None:
     (block,) = seen.reports
     assert (seen.ssrc, block.ssrc, block.fraction_lost, block.packets_lost) == (5, 6, 64, -4)
     assert (block.highest_sequence, block.jitter, block.lsr, block.dlsr) == (70_000, 960, 9, 32768)
-    (bye,) = rtp.RtcpPacket.parse(goodbye(5))
-    assert bye.sources == [5]
+    for last in (Report(5, 12.5, 1, 2, 3, ended=True), Report(5, 12.5, 1, 2, 3, hung_up=True)):
+        seen, bye = rtp.RtcpPacket.parse(last.to_bytes(48_000))
+        assert (seen.reports, seen.sender_info.packet_count, bye.sources) == ([], 2, [5])
 
 
 @given(st.integers(0, 2**40), st.integers(-(2**31) + 1, 2**31 - 1))
@@ -70,11 +73,25 @@ def test_reports_round_trip_and_measure_the_way() -> None:
     assert Report(1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0).round_trip(9.0) is None
     late = Report(1, 0, 0, 0, 0, 2, 0, 0, 0, 0, middle(65_535.9), 0.0)
     assert late.round_trip(65_536.1) == pytest.approx(0.2, abs=1e-3)  # the 16 bits wrap
-    for wrong in (b"", data[:-1], data + b"\0", b"\x82" + data[1:]):
+    goodbye = Report(1, 0, 0, 0, 0, ended=True).to_bytes(48_000)[28:]
+    foreign = Report(2, 0, 0, 0, 0, ended=True).to_bytes(48_000)[28:]
+    assert Report.parse(data + goodbye, 48_000) == replace(report, ended=True)
+    wrongs = (b"", data[:-1], data + b"\0", b"\x82" + data[1:], b"\x80" + data[1:], goodbye,
+              data + data, data + foreign, data + goodbye + goodbye)  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(FormatError):
             Report.parse(wrong, 48_000)
-    assert is_goodbye(goodbye(1), 1)
-    assert not is_goodbye(goodbye(1), 2)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_goodbyes_round_trip_with_the_last_count(
+    packets: int, hung_up: bool, ended: bool, heard: int
+) -> None:
+    report = Report(
+        1, 7.5, 2, packets, 4, heard=heard, highest=70_000 if heard else 0,
+        ended=ended or hung_up, hung_up=hung_up,
+    )  # fmt: skip
+    assert Report.parse(report.to_bytes(48_000), 48_000) == report
 
 
 def test_losses_are_counted_once_settled() -> None:
@@ -87,6 +104,24 @@ def test_losses_are_counted_once_settled() -> None:
     assert not sequence.receive(order[-1] % 65_536, 0.0)
     assert not sequence.plausible(30_000)
     assert sequence.lost == pytest.approx(200, abs=1)
+
+
+@pytest.mark.parametrize("first", [0, 32_767, 65_000, 65_530, 65_535])
+def test_losses_count_from_the_first_packet_on(first: int) -> None:
+    """Also those before the first that comes, and after the last."""
+    sequence = Sequence(first)
+    assert (sequence.lost, sequence.interval()) == (0, 0.0)
+    assert sequence.plausible((first + 20) % 65_536)
+    for n in range(20, 80):
+        assert sequence.receive((first + n) % 65_536, 0.0)
+    assert (sequence.received, sequence.lost) == (60, 20)
+    assert sequence.interval() == pytest.approx(20 / 70)
+    assert sequence.receive((first + 5) % 65_536, 0.0)  # overtaken, so not lost
+    sequence.tell(100)
+    assert (sequence.received, sequence.missing, sequence.lost) == (61, 19, 39)
+    sequence.restart()
+    assert sequence.receive(9, 0.0)
+    assert sequence.received + sequence.lost == 100
 
 
 def test_redundancy_follows_losses_with_hysteresis() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from audiodec.call.handshake import SIZE, Handshake
+from audiodec.call.handshake import FAMILY, Handshake, State, Stream
 from audiodec.errors import ConfigError, FormatError
 from audiodec.rtp.control import Controller
 from audiodec.rtp.packet import MAX_DATAGRAM, is_rtcp
 from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Payloader
-from audiodec.rtp.receiver import PacketDecoder, Receiver
-from audiodec.rtp.rtcp import Report, goodbye, is_goodbye, middle
+from audiodec.rtp.receiver import Counts, PacketDecoder, Receiver
+from audiodec.rtp.rtcp import Report, middle
 from audiodec.rtp.sender import PacketEncoder, Sender
+from audiodec.rtp.sequence import ROUND
 from audiodec.rtp.srtp import Guard, Srtp, Unguarded
 from audiodec.runtime.base import Samples
 
@@ -53,8 +55,9 @@ class Endpoint:
     Attributes:
         rate: Hz.
         size, period: samples and seconds of a packet: the step of `write` and `pull`.
-        connected: both ends know each other.
+        connected: each end hears the other, and knows that it is heard.
         left: the other end's stream has ended, or it is gone.
+        hung_up: it has said that it neither speaks nor listens any more.
         gone: it is gone without a word.
 
     Raises:
@@ -74,27 +77,35 @@ class Endpoint:
             raise ConfigError(f"{frames} frames do not fit a datagram: choose fewer")
         self.size, self.rate = frames * codec.hop, codec.sample_rate
         self.period = self.size / self.rate
-        self.left = self.gone = False
+        self.left = self.hung_up = self.gone = False
         self._ssrc, self._secret = 1 + secrets.randbelow(2**32 - 1), secret
-        self._handshake = Handshake(secret or b"", self._ssrc, codec.info.weights_hash, frames)
         encoder, payloader = codec.encoder(bitrate, 1, frames), Payloader(frames, q.code_bits)
         self._sender = Sender(encoder, payloader, self.size, self.rate, self._ssrc, dtx)
         self._controller = Controller(codec.bitrates, encoder.bitrate)
         self._sender.setting = self._controller.setting
+        own = Stream(self._ssrc, self._sender.first)
+        self._handshake = Handshake(secret or b"", own, codec.info.weights_hash, frames)
         self._decoder, self._shape = codec.decoder(frames), (frames, q.code_bits, q.codebooks)
         self._guard: Guard = Unguarded()
         self._receiver: Receiver | None = None
         self._refused, self._wire = 0, 0  # datagrams that were not authentic; bytes sent
         self._skipped = 0
-        self._greet_at = self._report_at = self._alive = self._began = 0.0
-        self._last, self._last_at = 0, 0.0  # time in the newest report, and its arrival
+        self._greet_at = self._report_at = self._alive = 0.0
+        self._began: float | None = None
+        # Time in the newest report, its middle bits, and when it came.
+        self._newest, self._last, self._last_at = 0.0, 0, 0.0
         self._far: Report | None = None
         self._round_trip: float | None = None
         self._ended = False
 
     @property
     def connected(self) -> bool:
-        return self._receiver is not None
+        return self._handshake.state is State.SURE
+
+    @property
+    def called(self) -> bool:
+        """Whether the other end has called; it may not hear this one."""
+        return self._handshake.called
 
     @property
     def refused(self) -> bool:
@@ -102,8 +113,8 @@ class Endpoint:
         return self._handshake.refused > 0
 
     def write(self, samples: Samples) -> list[bytes]:
-        """Samples spoken -> datagrams to send; nothing before both ends are connected."""
-        if not self.connected or self._ended:
+        """Samples spoken -> datagrams to send; none while nobody hears them."""
+        if not self.connected or self._ended or self.hung_up:
             return []
         return [self._protected(packet) for packet in self._sender.write(samples)]
 
@@ -125,10 +136,17 @@ class Endpoint:
         """Whether all that has come has been played."""
         return self._receiver is None or not len(self._receiver.buffer)
 
-    def end(self) -> list[bytes]:
-        """The own stream ends. Returns the datagram that says so; `poll` repeats it."""
-        self._ended = True
-        return [self._protected(goodbye(self._ssrc))] if self.connected else []
+    def end(self) -> None:
+        """The own stream ends: `poll` says so, again and again."""
+        if not self._ended:
+            self._ended, self._report_at = True, 0.0
+
+    def hang_up(self, now: float) -> list[bytes]:
+        """The call is over. Returns the datagram that tells the other end, to be sent more than
+        once, since it may be lost; nothing when there is no call."""
+        if self._receiver is None:
+            return []
+        return [self._report(self._receiver, now, hung_up=True)]
 
     def poll(self, now: float) -> list[bytes]:
         """Datagrams due besides speech: hellos, reports, goodbyes. To be called once per period."""
@@ -136,12 +154,11 @@ class Endpoint:
         if self._handshake.owes and now >= self._greet_at:
             due.append(self._handshake.hello())
             self._greet_at, self._handshake.owes = now + GREET, not self.connected
-        if self._receiver is not None:
+        if self._receiver is not None and self.connected:
             if now >= self._report_at:
                 self._report_at = now + REPORT
-                due.append(self._protected(self._report(self._receiver, now)))
-                due += self.end() if self._ended else []
-            if not self.left and now > self._alive + PATIENCE:
+                due.append(self._report(self._receiver, now))
+            if not self.hung_up and now > self._alive + PATIENCE:
                 self.left = self.gone = True
         return due
 
@@ -154,58 +171,98 @@ class Endpoint:
         try:
             if len(datagram) > MAX_DATAGRAM:
                 raise FormatError(f"a datagram of {len(datagram)} bytes")
-            if len(datagram) == SIZE and datagram[0] >> 6 != 2:
-                self._handshake.receive(datagram)
-                self._connect(now)
+            if datagram.startswith(FAMILY):
+                self._greeted(datagram, now)
             elif self._receiver is not None:
-                packet = self._guard.open(datagram)
-                if is_rtcp(packet):
-                    self._hear(packet, now)
-                else:
-                    self._receiver.receive(packet, now)
-                    self._alive = now
+                self._packet(self._receiver, self._guard.open(datagram), now)
         except FormatError:
             self._refused += 1
 
-    def _connect(self, now: float) -> None:
-        agreed = self._handshake.agreed
-        if agreed is None or self._receiver is not None:
-            return
-        if self._secret is not None:
-            self._guard = Srtp(agreed.sending, agreed.receiving, self._ssrc, agreed.ssrc)
-        self._receiver = Receiver(self._decoder, *self._shape, self.size, self.rate, agreed.ssrc)
-        self._alive = self._began = now
-        self._report_at = now + REPORT
+    def _greeted(self, hello: bytes, now: float) -> None:
+        """A hello has come; one that brings news is answered at once."""
+        handshake = self._handshake
+        before = handshake.state, handshake.agreed, handshake.called
+        handshake.receive(hello)
+        if (handshake.state, handshake.agreed, handshake.called) != before:
+            self._greet_at = now
+        agreed = handshake.agreed
+        if agreed is not None and agreed is not before[1]:
+            theirs = agreed.stream
+            if self._secret is not None:
+                self._guard = Srtp(agreed.sending, agreed.receiving, self._ssrc, theirs.ssrc)
+            self._receiver = Receiver(
+                self._decoder, *self._shape, self.size, self.rate, theirs.ssrc, theirs.first
+            )
+        if self.connected and self._began is None:
+            self._alive_at(now)
 
-    def _report(self, receiver: Receiver, now: float) -> bytes:
-        heard, own = receiver.sequence, self._sender
-        return Report(
-            self._ssrc, now, own.timestamp, own.packets, own.octets, receiver.ssrc,
-            heard.interval(), heard.lost, max(0, heard.highest), heard.jitter, self._last,
-            now - self._last_at if self._last else 0.0,
-        ).to_bytes(self.rate)  # fmt: skip
+    def _alive_at(self, now: float) -> None:
+        """The other end has shown that it hears and is heard."""
+        self._alive = now
+        if self._began is None:
+            self._handshake.sure()
+            self._began = now
+            self._report_at = now + (0 if self._ended else REPORT)
 
-    def _hear(self, packet: bytes, now: float) -> None:
-        assert self._receiver is not None
-        if is_goodbye(packet, self._receiver.ssrc):
-            self.left = True
-            return
-        report = Report.parse(packet, self.rate)
-        if (report.ssrc, report.heard) != (self._receiver.ssrc, self._ssrc):
+    def _packet(self, receiver: Receiver, packet: bytes, now: float) -> None:
+        """An authentic packet has come."""
+        if is_rtcp(packet):
+            self._hear(receiver, Report.parse(packet, self.rate), now)
+        else:
+            before = receiver.counts.received
+            receiver.receive(packet, now)
+            if receiver.counts.received > before:
+                self._alive_at(now)
+
+    def _hear(self, receiver: Receiver, report: Report, now: float) -> None:
+        if report.ssrc != receiver.ssrc or report.heard not in (0, self._ssrc):
             raise FormatError("a report of another stream")
-        self._alive, self._far = now, report
-        self._last, self._last_at = middle(report.time), now
-        self._round_trip = report.round_trip(now)
-        self._sender.setting = self._controller.update(report.loss, self._round_trip)
+        self._alive_at(now)
+        receiver.sequence.tell(report.packets)
+        self.left |= report.ended
+        self.hung_up |= report.hung_up
+        if report.time < self._newest:
+            return  # overtaken: what it says has changed since
+        self._newest, self._last, self._last_at = report.time, middle(report.time), now
+        if report.heard:
+            self._far, self._round_trip = report, report.round_trip(now)
+            self._sender.setting = self._controller.update(report.loss, self._round_trip)
+
+    def _report(self, receiver: Receiver, now: float, hung_up: bool = False) -> bytes:
+        heard, own = receiver.sequence, self._sender
+        report = Report(
+            self._ssrc, now, own.timestamp, own.packets, own.octets,
+            ended=self._ended, hung_up=hung_up,
+        )  # fmt: skip
+        if heard.received:
+            report = replace(
+                report, heard=receiver.ssrc, loss=heard.interval(), lost=heard.missing,
+                highest=heard.highest, jitter=heard.jitter, last=self._last,
+                held=now - self._last_at if self._last else 0.0,
+            )  # fmt: skip
+        return self._protected(report.to_bytes(self.rate))
 
     def _protected(self, packet: bytes) -> bytes:
         protected = self._guard.protect(packet)
         self._wire += len(protected)
         return protected
 
+    @property
+    def _unheard(self) -> int | None:
+        """Packets sent that the other end has not heard, as far as it has told."""
+        far = self._far
+        if not self.hung_up:
+            return far.lost if far else None
+        heard = 0
+        if far is not None:  # its last word: what came later came too late
+            expected = far.highest - (self._sender.first + ROUND) + 1
+            heard = (expected - far.lost) % 2**32
+        return self._sender.packets - heard
+
     def summary(self, now: float) -> dict[str, Any]:
         """What happened so far; times in ms, rates in kbps, `None` for what is not known."""
-        receiver, far, seconds = self._receiver, self._far, max(now - self._began, self.period)
+        receiver, began = self._receiver, now if self._began is None else self._began
+        seconds = max(now - began, self.period)
         depth = receiver.buffer.depth if receiver else 0.0
         trip, setting = self._round_trip, self._sender.setting
         return {
@@ -216,13 +273,13 @@ class Endpoint:
             "sent": self._sender.packets,
             "payload_kbps": round(8 * self._sender.octets / seconds / 1000, 2),
             "udp_kbps": round(8 * self._wire / seconds / 1000, 2),
-            "lost_on_the_way_there": far.lost if far else None,
+            "lost_on_the_way_there": self._unheard,
             "round_trip_ms": None if trip is None else round(1000 * trip, 1),
             "bitrate_now_kbps": setting.bitrate,
             "redundancy_now": list(setting.redundancy.distances),
             "refused": self._refused,
             "lost": receiver.sequence.lost if receiver else 0,
-            **(receiver.counts.as_dict() if receiver else {}),
+            **(receiver.counts if receiver else Counts()).as_dict(),
             "jitter_ms": round(1000 * receiver.sequence.jitter, 2) if receiver else None,
             "buffer_ms": round(1000 * depth, 1),
             # Packet, half a round trip, jitter buffer; without devices and processing.

@@ -87,18 +87,18 @@ async def talk(
     channel.listen(receive)
     clock = time.monotonic
     deadline = clock() + wait
-    while not endpoint.connected:
-        if failures:
-            raise failures[0]
-        if clock() > deadline:
-            raise NoAnswerError(_silence(endpoint, wait))
-        _send(channel, endpoint.poll(clock()))
-        await asyncio.sleep(CONNECTING)
     try:
+        while not endpoint.connected:
+            if failures:
+                raise failures[0]
+            if clock() > deadline:
+                raise NoAnswerError(_silence(endpoint, wait))
+            _send(channel, endpoint.poll(clock()))
+            await asyncio.sleep(CONNECTING)
         await _converse(endpoint, channel, source, sink, tell)
     finally:
         for _ in range(GOODBYES):
-            _send(channel, endpoint.end())
+            _send(channel, endpoint.hang_up(clock()))
 
 
 async def _converse(
@@ -111,8 +111,11 @@ async def _converse(
         now = clock()
         if speaking:
             block = source.read(endpoint.size)
-            speaking = block is not None
-            _send(channel, endpoint.end() if block is None else endpoint.write(block))
+            if block is None:
+                endpoint.end()
+            else:
+                _send(channel, endpoint.write(block))
+            speaking = block is not None and not endpoint.hung_up
         _send(channel, endpoint.poll(now))
         sink.write(endpoint.pull(now))
         heard = endpoint.left and endpoint.drained
@@ -137,6 +140,11 @@ def _send(channel: Channel, datagrams: list[bytes]) -> None:
 def _silence(endpoint: Endpoint, wait: float) -> str:
     if endpoint.refused:
         return "somebody answered with another key: both ends need the same key file"
+    if endpoint.called:
+        return (
+            f"the other end calls, but did not hear this one within {wait:g} s: is its --to this "
+            "address, and does a firewall there let this end in?"
+        )
     return f"no answer within {wait:g} s: is the other end calling, and is --to its address?"
 
 

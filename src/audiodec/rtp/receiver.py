@@ -86,12 +86,14 @@ class Reception:
         size: samples of a packet.
         rate: Hz.
         ssrc: of the agreed stream; no other is ever heard.
+        first: sequence number of its first packet, where that is agreed, too.
     """
 
     def __init__(
-        self, frames: int, bits: int, num_codebooks: int, size: int, rate: int, ssrc: int
-    ) -> None:
-        self.ssrc, self.counts, self.sequence = ssrc, Counts(), Sequence()
+        self, frames: int, bits: int, num_codebooks: int, size: int, rate: int, ssrc: int,
+        first: int | None = None,
+    ) -> None:  # fmt: skip
+        self.ssrc, self.counts, self.sequence = ssrc, Counts(), Sequence(first)
         self.period = size / rate
         self._shape = (frames, bits, num_codebooks)
         self._size, self._rate = size, rate
@@ -228,14 +230,14 @@ class Receiver(Reception):
 
     Args:
         decoder: decodes packets of `frames` frames.
-        frames, bits, num_codebooks, size, rate, ssrc: as `Reception` takes them.
+        frames, bits, num_codebooks, size, rate, ssrc, first: as `Reception` takes them.
     """
 
     def __init__(
         self, decoder: PacketDecoder, frames: int, bits: int, num_codebooks: int, size: int,
-        rate: int, ssrc: int,
+        rate: int, ssrc: int, first: int | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(frames, bits, num_codebooks, size, rate, ssrc)
+        super().__init__(frames, bits, num_codebooks, size, rate, ssrc, first)
         self._decoder = decoder
 
     def pull(self, now: float) -> Samples:

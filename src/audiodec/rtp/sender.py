@@ -36,6 +36,11 @@ class Sender:
         ssrc: of the stream.
         dtx: send almost nothing in silence.
         sequence, timestamp: of the first packet; random, as RFC 3550 asks, when not given.
+
+    Attributes:
+        first: sequence number of the first packet.
+        packets, octets: sent so far, and the bytes of their payloads.
+        timestamp: of the next packet.
     """
 
     def __init__(
@@ -44,7 +49,9 @@ class Sender:
     ) -> None:  # fmt: skip
         self.ssrc, self.packets, self.octets = ssrc, 0, 0
         self._encoder, self._payloader, self._size = encoder, payloader, size
-        self._sequence = secrets.randbelow(1 << 16) if sequence is None else sequence
+        # In the lower half: a loss at the first wrap would leave the two ends' roll-over counters
+        # (RFC 3711, section 3.3.1) apart, and nothing would be authentic any more.
+        self.first = secrets.randbelow(1 << 15) if sequence is None else sequence
         self.timestamp = secrets.randbelow(1 << 32) if timestamp is None else timestamp
         self._waiting = np.zeros(0, np.float32)
         self._silence = SilenceDetector(size / rate) if dtx else None
@@ -94,8 +101,8 @@ class Sender:
         return sent
 
     def _packet(self, kind: int, payload: bytes, marker: bool) -> bytes:
-        packet = RtpPacket(kind, self._sequence, self.timestamp, self.ssrc, payload, marker)
-        self._sequence += 1
+        sequence = self.first + self.packets
+        packet = RtpPacket(kind, sequence, self.timestamp, self.ssrc, payload, marker)
         self.packets += 1
         self.octets += len(payload)
         return packet.to_bytes()

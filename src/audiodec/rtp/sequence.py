@@ -6,40 +6,61 @@ from audiodec.rtp.packet import unwrap
 
 REMEMBERED = 1024  # sequence numbers below the highest, in which a duplicate is noticed
 DROPOUT = 3000  # packets that may be missing before the stream counts as another one
+ROUND = 1 << 16  # what a stream's first number is raised by, so that those before it stay positive
 SETTLE = 10  # packets by which one may be overtaken and not yet count as lost
 
 
 class Sequence:
     """Follows one stream's sequence numbers.
 
+    Args:
+        first: number of the stream's first packet, where both ends have agreed on it: what is lost
+            before the first that comes is counted, too.
+
     Attributes:
-        highest: received, extended by its wraps.
+        highest: received, extended by its wraps, and raised by `ROUND`.
         jitter: smoothed difference of successive delays, seconds.
         received: packets, without duplicates.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int | None = None) -> None:
         self.received, self.jitter = 0, 0.0
         self._before = 0  # packets expected before the last restart
+        self._told = 0  # packets that the sender says it has sent
         self.restart()
+        if first is not None:
+            self._begin(first + ROUND)
 
     def restart(self) -> None:
         """The stream begins anew, at any number; counts go on."""
         self._before = self.expected if self.received else 0
-        self.highest = -1
-        self._first = 0
-        self._seen = 0  # bit n: highest - n was received
+        self._begin(0)
         self._delay: float | None = None
+
+    def _begin(self, first: int) -> None:
+        """Nothing of the stream has come that begins with number `first`; 0: with any."""
+        self._first, self.highest = first, first - 1
+        self._seen = 0  # bit n: highest - n was received
+        self._asked = first - 1  # up to where `interval` has counted
+
+    def tell(self, packets: int) -> None:
+        """The sender says how many it has sent since the start."""
+        self._told = max(self._told, packets)
 
     @property
     def expected(self) -> int:
-        """Packets sent as far as is known."""
-        return self._before + (self.highest - self._first + 1 if self.highest >= 0 else 0)
+        """Packets sent up to the highest number that has come."""
+        return self._before + self.highest - self._first + 1
+
+    @property
+    def missing(self) -> int:
+        """Packets below the highest number that have not come; a late one is not missing."""
+        return self.expected - self.received
 
     @property
     def lost(self) -> int:
-        """Packets that have not come; a late one is not lost."""
-        return self.expected - self.received
+        """Packets that have not come, those after the highest number too, if told of."""
+        return max(self.expected, self._told) - self.received
 
     def plausible(self, sequence: int) -> bool:
         """Whether a number belongs to the stream as it was so far (RFC 3550, A.1)."""
@@ -54,21 +75,17 @@ class Sequence:
             delay: arrival minus media time, seconds.
         """
         if self.highest < 0:
-            # One round up, so that numbers just before the first stay positive.
-            self._first = self.highest = sequence + (1 << 16)
-            self._seen = 1
-            self._asked = self.highest - 1  # up to where `interval` has counted
+            self._begin(sequence + ROUND)
+        number = unwrap(sequence, self.highest, 16)
+        behind = self.highest - number
+        if behind < 0:
+            self._seen = (self._seen << -behind | 1) & ((1 << REMEMBERED) - 1)
+            self.highest = number
+        elif behind >= REMEMBERED or self._seen >> behind & 1:
+            return False
         else:
-            number = unwrap(sequence, self.highest, 16)
-            behind = self.highest - number
-            if behind < 0:
-                self._seen = (self._seen << -behind | 1) & ((1 << REMEMBERED) - 1)
-                self.highest = number
-            elif behind >= REMEMBERED or self._seen >> behind & 1:
-                return False
-            else:
-                self._seen |= 1 << behind
-                self._first = min(self._first, number)
+            self._seen |= 1 << behind
+            self._first = min(self._first, number)
         if self._delay is not None:
             self.jitter += (abs(delay - self._delay) - self.jitter) / 16
         self._delay = delay
@@ -82,7 +99,7 @@ class Sequence:
         """
         settled = self.highest - SETTLE
         fresh = min(settled - self._asked, REMEMBERED - SETTLE)
-        if self.highest < 0 or fresh <= 0:
+        if fresh <= 0:
             return 0.0
         self._asked = settled
         return 1 - (self._seen >> SETTLE & ((1 << fresh) - 1)).bit_count() / fresh
