@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
 
+from audiodec.bitstream.packet import PacketFormat
 from audiodec.call.network import Link, every, run
 from audiodec.rtp.control import Controller
 from audiodec.rtp.payload import Payloader
@@ -16,7 +17,8 @@ from audiodec.rtp.sender import Sender
 from audiodec.sound.simulated import SimulatedClock
 
 RATE, SIZE, FRAMES, BITS, CODEBOOKS = 4800, 96, 3, 10, 8  # 20 ms a packet, as usual
-PERIOD = SIZE / RATE
+FORMAT = PacketFormat(FRAMES, CODEBOOKS, BITS, SIZE // FRAMES, RATE)
+PERIOD = FORMAT.seconds
 BITRATES = [1.5 * n for n in range(1, CODEBOOKS + 1)]
 SSRC = 7
 
@@ -52,10 +54,9 @@ class CountingDecoder:
 
 
 def fake_codec() -> SimpleNamespace:
-    quantizer = SimpleNamespace(codebooks=CODEBOOKS, code_bits=BITS)
     return SimpleNamespace(
         info=SimpleNamespace(id="counting-1", weights_hash=b"counting"),
-        config=SimpleNamespace(quantizer=quantizer),
+        config=SimpleNamespace(packet_format=lambda frames: replace(FORMAT, frames=frames)),
         sample_rate=RATE,
         channels=1,
         hop=SIZE // FRAMES,
@@ -83,9 +84,9 @@ class OneWay:
 
     def __post_init__(self) -> None:
         self.clock, self.decoder = SimulatedClock(), CountingDecoder(self.keep)
-        self.receiver = Receiver(self.decoder, FRAMES, BITS, CODEBOOKS, SIZE, RATE, SSRC)
+        self.receiver = Receiver(self.decoder, FORMAT, SSRC)
         self.sender = Sender(
-            CountingEncoder(), Payloader(FRAMES, BITS), SIZE, RATE, SSRC, self.dtx,
+            CountingEncoder(), Payloader(FORMAT), SSRC, self.dtx,
             self.sequence, self.timestamp,
         )  # fmt: skip
         self.controller = Controller(BITRATES, BITRATES[-1])

@@ -20,6 +20,7 @@ websockets = pytest.importorskip("websockets")
 
 from websockets.sync.client import ClientConnection  # noqa: E402
 
+from audiodec.bitstream.packet import PacketFormat  # noqa: E402
 from audiodec.rtp.packet import RtpPacket  # noqa: E402
 from audiodec.rtp.payload import Payload, from_bytes, to_bytes  # noqa: E402
 from audiodec.rtp.srtp import Srtp  # noqa: E402
@@ -27,7 +28,6 @@ from audiodec.serve.pcm import to_pcm  # noqa: E402
 from tests.serve_tools import WAIT, Served  # noqa: E402
 
 SOUND, SPEECH, NOISE = 96, 97, 98
-BITS = 8  # of the small model's codes
 
 
 class RtpClient:
@@ -36,6 +36,7 @@ class RtpClient:
     def __init__(self, control: ClientConnection, agreed: dict[str, Any]) -> None:
         self.control, self.agreed, rtp = control, agreed, agreed["rtp"]
         self.rtp, self.frames, self.size = rtp, agreed["frames"], agreed["frames"] * agreed["hop"]
+        self.format = PacketFormat(self.frames, 4, 8, agreed["hop"], 16000)  # the small model's
         self.rate = agreed["rate"]
         key = base64.b64decode(rtp["key"])
         self.guard = Srtp(key, key, rtp["ssrc"], rtp["server_ssrc"])
@@ -60,7 +61,7 @@ class RtpClient:
         return self.packet(SOUND, to_pcm(samples[None], "l16"), len(samples))
 
     def speech(self, packet: bytes) -> bytes:
-        payload = to_bytes(Payload(packet, {}), self.frames, BITS)
+        payload = to_bytes(Payload(packet, {}), self.format)
         return self.packet(SPEECH, payload, self.size)
 
     def send(self, datagram: bytes) -> None:
@@ -73,7 +74,7 @@ class RtpClient:
 
     def encoded(self, count: int) -> list[bytes]:
         """The next packets that the server has encoded."""
-        found = [from_bytes(self.receive().payload, self.frames, BITS, 4) for _ in range(count)]
+        found = [from_bytes(self.receive().payload, self.format) for _ in range(count)]
         assert not any(payload.redundant for payload in found)
         return [payload.packet for payload in found]
 

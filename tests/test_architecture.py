@@ -17,7 +17,7 @@ NO_TORCH = {"torch", "lightning_fabric", "onnx", "tensorboard"}
 ALLOWED = {
     "errors": set(),
     "ending": set(),
-    "config": set(),
+    "config": {"bitstream"},
     "dsp": set(),
     "nn.macs": set(),
     "nn": {"config"},

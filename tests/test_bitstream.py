@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiodec.bitstream.container import HEADER_SIZE, Header, Reader, Writer
-from audiodec.bitstream.packet import codebooks_of, pack, packet_size, unpack
+from audiodec.bitstream.packet import PacketFormat, pack, packet_size, unpack
 from audiodec.errors import FormatError
 
 HEADER = Header(
@@ -59,8 +59,10 @@ def test_twelve_kbps_is_ten_bytes_a_frame_and_the_length_tells_the_codebooks() -
     assert packet_size(1, 8, 10) == 10
     for frames in (1, 2, 3, 7):
         for num_codebooks in range(1, 9):
-            packet = pack(np.zeros((num_codebooks, frames), np.int64), 10)
-            assert codebooks_of(packet, frames, 10) == num_codebooks
+            format = PacketFormat(frames, 8, 10, 320, 48000)
+            packet = format.pack(np.zeros((num_codebooks, frames), np.int64))
+            assert len(packet) == format.size(num_codebooks)
+            assert format.codebooks_of(packet) == num_codebooks
 
 
 def test_bad_packets_are_refused() -> None:
@@ -68,10 +70,19 @@ def test_bad_packets_are_refused() -> None:
         unpack(b"\x00\x01", 1, 1, 10)
     with pytest.raises(FormatError, match="bytes"):
         unpack(b"\x00", 1, 1, 10)
-    with pytest.raises(FormatError, match="no packet"):
-        codebooks_of(b"", 1, 10)
     with pytest.raises(FormatError, match="codes"):
         pack(np.array([[1024]]), 10)
+    format = PacketFormat(1, 8, 10, 320, 48000)
+    assert format.codebooks_of(b"\xff\xc0") == 1
+    for packet in (b"", b"\x00", b"\x00\x00\x01", b"\x00\x01", bytes(11), bytes(100)):
+        for read in (format.codebooks_of, format.unpack):
+            with pytest.raises(FormatError, match=r"no packet|padding"):
+                read(packet)
+
+
+def test_a_format_tells_the_sound_of_a_packet() -> None:
+    format = PacketFormat(3, 8, 10, 320, 48000)
+    assert (format.samples, format.seconds) == (960, 0.02)
 
 
 def test_file_round_trip() -> None:

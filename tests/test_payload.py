@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import audiodec
-from audiodec.bitstream.packet import pack, unpack
+from audiodec.bitstream.packet import PacketFormat, pack
 from audiodec.call.network import gilbert_losses
 from audiodec.errors import FormatError
 from audiodec.evaluation.loss import Network, measure, over_network
@@ -24,6 +25,8 @@ from audiodec.rtp.payload import (
 )
 from tests.conftest import SPEECH
 
+FORMAT = PacketFormat(3, 8, 10, 320, 48000)
+
 
 def packet(num_codebooks: int, frames: int, seed: int = 0) -> bytes:
     codes = np.random.default_rng(seed).integers(1024, size=(num_codebooks, frames))
@@ -33,23 +36,24 @@ def packet(num_codebooks: int, frames: int, seed: int = 0) -> bytes:
 @given(st.integers(1, 8), st.integers(1, 9), st.lists(st.integers(1, 255), max_size=3, unique=True))
 def test_payloads_round_trip(num_codebooks: int, frames: int, distances: list[int]) -> None:
     payload = Payload(packet(num_codebooks, frames), {d: packet(1, frames, d) for d in distances})
-    data = to_bytes(payload, frames, 10)
-    assert from_bytes(data, frames, 10, 8) == payload
+    format = dataclasses.replace(FORMAT, frames=frames)
+    data = to_bytes(payload, format)
+    assert from_bytes(data, format) == payload
     for cut in range(len(data)):
         with pytest.raises(FormatError):
-            from_bytes(data[:cut], frames, 10, 8)
+            from_bytes(data[:cut], format)
 
 
 def test_a_hundred_thousand_hostile_payloads_are_refused_or_sane() -> None:
     source, refused = random.Random(0), 0
-    good = to_bytes(Payload(packet(8, 3), {3: packet(2, 3)}), 3, 10)
+    good = to_bytes(Payload(packet(8, 3), {3: packet(2, 3)}), FORMAT)
     for _ in range(100_000):
         data = bytearray(good)
         for _ in range(source.randint(1, 4)):
             data[source.randrange(len(data))] = source.randrange(256)
         hostile = bytes(data[: source.randint(0, len(data) + 3)])
         try:
-            parsed = from_bytes(hostile, 3, 10, 8)
+            parsed = from_bytes(hostile, FORMAT)
         except FormatError:
             refused += 1
             continue
@@ -59,13 +63,13 @@ def test_a_hundred_thousand_hostile_payloads_are_refused_or_sane() -> None:
 
 
 def test_copies_are_the_leading_codebooks_of_an_earlier_packet() -> None:
-    payloader = Payloader(3, 10, Redundancy((2,), 2))
+    payloader = Payloader(FORMAT, Redundancy((2,), 2))
     packets = [packet(8, 3, seed) for seed in range(5)]
-    payloads = [from_bytes(payloader(p), 3, 10, 8) for p in packets]
+    payloads = [from_bytes(payloader(p), FORMAT) for p in packets]
     assert [p.packet for p in payloads] == packets
     assert [list(p.redundant) for p in payloads] == [[], [], [2], [2], [2]]
-    copied = unpack(payloads[4].redundant[2], 3, 2, 10)
-    assert np.array_equal(copied, unpack(packets[2], 3, 8, 10)[:2])
+    copied = FORMAT.unpack(payloads[4].redundant[2])
+    assert np.array_equal(copied, FORMAT.unpack(packets[2])[:2])
 
 
 @pytest.mark.parametrize(("loss", "burst"), [(0, 1), (0.05, 1), (0.1, 3), (0.2, 3), (0.5, 8)])
@@ -79,13 +83,13 @@ def test_losses_come_at_the_asked_rate_and_length(loss: float, burst: float) -> 
 
 
 def test_several_copies_and_silences_between() -> None:
-    payloader = Payloader(3, 10, Redundancy((1, 3), 8))
+    payloader = Payloader(FORMAT, Redundancy((1, 3), 8))
     packets = [packet(8, 3, seed) for seed in range(6)]
-    payloads = [from_bytes(payloader(p), 3, 10, 8) for p in packets[:4]]
+    payloads = [from_bytes(payloader(p), FORMAT) for p in packets[:4]]
     assert payloads[3].redundant == {1: packets[2], 3: packets[0]}
     payloader.skip()
-    assert from_bytes(payloader(packets[4]), 3, 10, 8).redundant == {3: packets[2]}
-    big = Payloader(100, 10, Redundancy((1, 2, 3), 8))
+    assert from_bytes(payloader(packets[4]), FORMAT).redundant == {3: packets[2]}
+    big = Payloader(dataclasses.replace(FORMAT, frames=100), Redundancy((1, 2, 3), 8))
     assert max(len(big(packet(8, 100, n))) for n in range(5)) <= MAX_PAYLOAD
     for wrong in ((0,), (256,), (1, 2, 3, 4)):
         with pytest.raises(ValueError, match="does not fit"):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import audiodec
-from audiodec.errors import AudioError, FormatError
+from audiodec.errors import AudioError
 
 websockets = pytest.importorskip("websockets")
 pytest.importorskip("prometheus_client")
 
 
-from audiodec.bitstream.packet import pack, unpack  # noqa: E402
+from audiodec.bitstream.batch import pack_all, unpack_all  # noqa: E402
+from audiodec.bitstream.packet import PacketFormat  # noqa: E402
 from audiodec.serve.batch import DecoderBatch, EncoderBatch  # noqa: E402
-from audiodec.serve.packets import check_packet, pack_all, unpack_all  # noqa: E402
 from audiodec.serve.pcm import from_pcm, to_pcm  # noqa: E402
 from tests.serve_tools import noise  # noqa: E402
 
@@ -22,28 +22,22 @@ from tests.serve_tools import noise  # noqa: E402
 def test_packets_of_many_streams_are_those_of_one() -> None:
     rng = np.random.default_rng(0)
     for bits, frames in ((10, 1), (10, 3), (8, 2), (3, 3)):
+        format = PacketFormat(frames, 5, bits, 320, 48000)
         codes = rng.integers(1 << bits, size=(9, 5, 4 * frames))
         num_codebooks = rng.integers(1, 6, size=9)
-        packed = pack_all(codes, num_codebooks, frames, bits)
+        packed = pack_all(codes, num_codebooks, format)
         for own, count, packets in zip(codes, num_codebooks, packed, strict=True):
             pieces = np.split(own[:count], 4, axis=1)
-            assert packets == [pack(piece, bits) for piece in pieces]
+            assert packets == [format.pack(piece) for piece in pieces]
             for packet, piece in zip(packets, pieces, strict=True):
-                assert check_packet(packet, frames, bits, 5) == count
-                np.testing.assert_array_equal(unpack(packet, frames, int(count), bits), piece)
+                assert format.codebooks_of(packet) == count
+                np.testing.assert_array_equal(format.unpack(packet), piece)
         flat = [packet for packets in packed for packet in packets]
-        unpacked = unpack_all(flat, frames, bits, 5)
+        unpacked = unpack_all(flat, format)
         for i, count in enumerate(np.repeat(num_codebooks, 4)):
             own = codes[i // 4, :, i % 4 * frames : (i % 4 + 1) * frames]
             np.testing.assert_array_equal(unpacked[i, :count], own[:count])
             assert (unpacked[i, count:] == -1).all()
-
-
-def test_packets_are_checked_as_a_decoder_checks_them() -> None:
-    for packet in (b"", b"\x00", b"\x00\x00\x01", bytes(11), bytes(100)):
-        with pytest.raises(FormatError):
-            check_packet(packet, 1, 10, 8)
-    assert check_packet(b"\xff\xc0", 1, 10, 8) == 1
 
 
 @pytest.mark.parametrize("name", ["small", "codec"])
@@ -53,7 +47,8 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
     """Streams of different bitrates that skip ticks, lose packets and change rows' neighbours."""
     codec: audiodec.Codec = request.getfixturevalue(name)
     rng, frames, ticks, streams = np.random.default_rng(0), 2, 30, 6
-    size, most = frames * codec.hop, len(codec.bitrates)
+    format, most = codec.config.packet_format(frames), len(codec.bitrates)
+    size = format.samples
     num_codebooks = np.array([1 + i % most for i in range(streams)])
     sounds = [np.roll(speech, 9000 * i)[: ticks * size] for i in range(streams)]
     lost = rng.random((streams, ticks)) < 0.3
@@ -79,12 +74,12 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
             continue
         count = int(min(ticks - at[active].max(), rng.integers(1, 4)))  # packets in one call
         audio = np.stack([sounds[i][at[i] * size : (at[i] + count) * size] for i in active])
-        found = encoder.encode(rows[active], audio[:, None], num_codebooks[active], frames)
+        found = encoder.encode(rows[active], audio[:, None], num_codebooks[active], format)
         given = [
             [None if lost[i, n] else alone[i][n] for n in range(at[i], at[i] + count)]
             for i in active
         ]
-        sound = decoder.decode(rows[active], given, frames)
+        sound = decoder.decode(rows[active], given, format)
         for i, own, piece in zip(active, found, sound, strict=True):
             packets[i] += own
             output[i].append(piece[0])
@@ -97,11 +92,12 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
 def test_a_row_that_is_given_away_starts_anew(small: audiodec.Codec) -> None:
     encoder = EncoderBatch(small.runtime, 2)  # type: ignore[arg-type]
     rows, num_codebooks = np.array([0, 1]), np.array([4, 4])
+    format = small.config.packet_format(1)
     sound = noise(0, 160)[None, None].repeat(2, axis=0)
-    first = encoder.encode(rows, sound, num_codebooks, 1)
-    second = encoder.encode(rows, sound, num_codebooks, 1)
+    first = encoder.encode(rows, sound, num_codebooks, format)
+    second = encoder.encode(rows, sound, num_codebooks, format)
     encoder.reset(rows[:1])
-    third = encoder.encode(rows, sound, num_codebooks, 1)
+    third = encoder.encode(rows, sound, num_codebooks, format)
     assert first[0] == first[1] == third[0]
     assert second[0] != first[0]
     assert third[1] != first[1]

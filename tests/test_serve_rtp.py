@@ -143,16 +143,15 @@ def test_streams_decoded_together_sound_as_in_calls_of_their_own(
     small: audiodec.Codec, loss: float
 ) -> None:
     """Copies, silence, jitter and losses, in simulated time, through batch and receiver alike."""
-    clock, size, streams = SimulatedClock(), 480, 3
-    period, batch = size / 16000, DecoderBatch(small.runtime, streams)
-    shape = (3, 8, 4, size, 16000)
-    alone = [Receiver(small.decoder(3), *shape, ssrc) for ssrc in range(streams)]
-    together = [Reception(*shape, ssrc) for ssrc in range(streams)]
+    clock, format, streams = SimulatedClock(), small.config.packet_format(3), 3
+    size, batch = format.samples, DecoderBatch(small.runtime, streams)
+    alone = [Receiver(small.decoder(3), format, ssrc) for ssrc in range(streams)]
+    together = [Reception(format, ssrc) for ssrc in range(streams)]
     started = [False] * streams
 
     def speak(ssrc: int) -> Callable[[], None]:
-        payloader = Payloader(3, 8, Redundancy((2 + ssrc,), 2))
-        sender = Sender(small.encoder(None, 1, 3), payloader, size, 16000, ssrc, dtx=ssrc == 0)
+        payloader = Payloader(format, Redundancy((2 + ssrc,), 2))
+        sender = Sender(small.encoder(None, 1, 3), payloader, ssrc, dtx=ssrc == 0)
         network = {"delay": 0.05, "jitter": 0.02, "lost": gilbert(loss, 2, ssrc), "seed": ssrc}
 
         def deliver(datagram: bytes, now: float) -> None:
@@ -177,14 +176,14 @@ def test_streams_decoded_together_sound_as_in_calls_of_their_own(
                 started[ssrc] |= packet is not None
                 audio = np.zeros(size, np.float32)
                 if started[ssrc]:
-                    audio = batch.decode(rows, [[packet]], 3)[0, 0]
+                    audio = batch.decode(rows, [[packet]], format)[0, 0]
                 decoded.append(audio)
             np.testing.assert_allclose(each.sound(turn, decoded), expected[ssrc], atol=2e-4)
 
     for ssrc in range(streams):
-        every(clock, period, speak(ssrc))
-    every(clock, period, listen, 0.004)
-    run(clock, 99 * period)
+        every(clock, format.seconds, speak(ssrc))
+    every(clock, format.seconds, listen, 0.004)
+    run(clock, 99 * format.seconds)
     for one, other in zip(alone, together, strict=True):
         assert one.counts == other.counts
         assert other.counts.played > 40

@@ -113,7 +113,7 @@ def hostile(rng: np.random.Generator, client: RtpClient, good: bytes) -> bytes:
     if kind == 4:
         payload = bytes([client.frames, int(rng.integers(3)), int(rng.integers(6))]) + payload[:60]
     if kind == 5:
-        payload = to_bytes(Payload(rng.bytes(4 * client.frames), {}), client.frames, 8)
+        payload = to_bytes(Payload(rng.bytes(4 * client.frames), {}), client.format)
     return client.packet(int(rng.choice([SOUND, SPEECH, NOISE, 5])), payload, client.size)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiodec.bitstream.packet import codebooks_of, pack, unpack
 from audiodec.errors import AudioError, ConfigError, FormatError
 from audiodec.runtime.base import Codes, Runtime, Samples
 
@@ -123,7 +122,8 @@ class Encoder:
     ) -> None:
         self._runtime, self._config = runtime, runtime.info.codec
         self._beam_width = check_beam_width(beam_width)
-        self._frames = _check_frames(frames_per_packet, self._config.quantizer.code_bits)
+        frames = _check_frames(frames_per_packet, self._config.quantizer.code_bits)
+        self._format = self._config.packet_format(frames)
         self.bitrate = bitrate
         self.reset()
 
@@ -150,18 +150,17 @@ class Encoder:
         if not single:
             raise AudioError(f"a stream takes one signal, not a batch of {np.shape(samples)}")
         self._waiting = np.concatenate([self._waiting, audio[0]], axis=1)
-        size = self._frames * self._config.hop
+        size = self._format.samples
         ready = self._waiting.shape[1] // size * size
         packets: list[bytes] = []
-        for start in range(0, ready, step := size * max(1, CHUNK // self._frames)):
+        for start in range(0, ready, step := size * max(1, CHUNK // self._format.frames)):
             packets += self._encode(self._waiting[:, start : min(start + step, ready)])
         self._waiting = self._waiting[:, ready:].copy()
         return packets
 
     def drain(self) -> list[bytes]:
         """Fill the last packet up with zeros, return it if there is one, and reset."""
-        size = self._frames * self._config.hop
-        missing = -self._waiting.shape[1] % size
+        missing = -self._waiting.shape[1] % self._format.samples
         self._waiting = np.pad(self._waiting, ((0, 0), (0, missing)))
         packets = self._encode(self._waiting) if self._waiting.size else []
         self.reset()
@@ -171,16 +170,18 @@ class Encoder:
         codes, self._state = self._runtime.encode(
             np.ascontiguousarray(samples)[None], self._state, self._num_codebooks, self._beam_width
         )
-        bits, n = self._config.quantizer.code_bits, self._frames
-        return [pack(codes[0, :, i : i + n], bits) for i in range(0, codes.shape[2], n)]
+        step = self._format.frames
+        starts = range(0, codes.shape[2], step)
+        return [self._format.pack(codes[0, :, start : start + step]) for start in starts]
 
 
 class Decoder:
     """One stream: a packet in, its samples out; None for a lost packet."""
 
     def __init__(self, runtime: Runtime, frames_per_packet: int) -> None:
-        self._runtime, self._quantizer = runtime, runtime.info.codec.quantizer
-        self._frames = _check_frames(frames_per_packet, self._quantizer.code_bits)
+        self._runtime, config = runtime, runtime.info.codec
+        frames = _check_frames(frames_per_packet, config.quantizer.code_bits)
+        self._format = config.packet_format(frames)
         self.reset()
 
     def reset(self) -> None:
@@ -197,14 +198,8 @@ class Decoder:
             FormatError: the bytes are no packet of this stream; the stream is unchanged.
         """
         if packet is None:
-            return self._signal(self._playback.conceal(self._frames))
-        num_codebooks = codebooks_of(packet, self._frames, self._quantizer.code_bits)
-        if num_codebooks > self._quantizer.codebooks:
-            raise FormatError(
-                f"a packet of {num_codebooks} codebooks; this model has {self._quantizer.codebooks}"
-            )
-        codes = unpack(packet, self._frames, num_codebooks, self._quantizer.code_bits)
-        return self._signal(self._playback.play(codes[None]))
+            return self._signal(self._playback.conceal(self._format.frames))
+        return self._signal(self._playback.play(self._format.unpack(packet)[None]))
 
     def _signal(self, audio: Samples) -> Samples:
         """[1, channels, samples] -> [samples], or [channels, samples] of several channels."""

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import ConfigError
 
 T = TypeVar("T")
@@ -190,6 +191,11 @@ class CodecConfig:
     def frame_rate(self) -> float:
         """Frames per second."""
         return self.sample_rate / self.hop
+
+    def packet_format(self, frames: int) -> PacketFormat:
+        """The format of packets of that many frames."""
+        q = self.quantizer
+        return PacketFormat(frames, q.codebooks, q.code_bits, self.hop, self.sample_rate)
 
     def bitrate(self, num_codebooks: int) -> float:
         """Payload bitrate in kbps when the codes of that many leading codebooks are sent."""

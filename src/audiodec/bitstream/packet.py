@@ -6,6 +6,8 @@ bit first. Only the end of the packet is padded, with fewer than 8 zero bits.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,16 +16,86 @@ from audiodec.errors import FormatError
 Codes = NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class PacketFormat:
+    """What both ends of a stream must agree on before its first packet.
+
+    A packet carries the codes of the model's leading codebooks. How many is seen from its length,
+    so the bitrate may change from packet to packet.
+
+    Attributes:
+        frames: In every packet.
+        codebooks: Of the model: the most that a packet carries codes of.
+        bits: Of one code, 1 to 16.
+        hop: Samples per frame.
+        sample_rate: Hz.
+    """
+
+    frames: int
+    codebooks: int
+    bits: int
+    hop: int
+    sample_rate: int
+
+    @property
+    def samples(self) -> int:
+        """Samples of sound in a packet, per channel."""
+        return self.frames * self.hop
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of sound in a packet."""
+        return self.samples / self.sample_rate
+
+    def size(self, num_codebooks: int) -> int:
+        """Bytes of a packet that carries the codes of so many codebooks."""
+        return packet_size(self.frames, num_codebooks, self.bits)
+
+    def codebooks_of(self, packet: bytes) -> int:
+        """How many codebooks a packet carries codes of.
+
+        Raises:
+            FormatError: The bytes are no packet of this format: their number fits no number of
+                codebooks that the model has, or padding bits are set.
+        """
+        count = 8 * len(packet) // (self.frames * self.bits)
+        if not 1 <= count <= self.codebooks or self.size(count) != len(packet):
+            raise FormatError(
+                f"{len(packet)} bytes are no packet of {self.frames} frames and up to "
+                f"{self.codebooks} codebooks"
+            )
+        padding = 8 * len(packet) - self.frames * count * self.bits
+        if packet[-1] & ((1 << padding) - 1):
+            raise FormatError("padding bits at the end of the packet are set")
+        return count
+
+    def pack(self, codes: Codes) -> bytes:
+        """Write the codes of leading codebooks, [codebooks, frames], as a packet.
+
+        Raises:
+            FormatError: A code does not fit its bits.
+        """
+        return pack(codes, self.bits)
+
+    def unpack(self, packet: bytes) -> Codes:
+        """Read the codes of a packet, [codebooks, frames].
+
+        Raises:
+            FormatError: Like `codebooks_of`.
+        """
+        return unpack(packet, self.frames, self.codebooks_of(packet), self.bits)
+
+
 def packet_size(frames: int, num_codebooks: int, bits: int) -> int:
     """Bytes of a packet."""
     return (frames * num_codebooks * bits + 7) // 8
 
 
 def pack(codes: Codes, bits: int) -> bytes:
-    """Codes [codebooks, frames], each below 2**bits -> bytes.
+    """Write codes [codebooks, frames], each below 2**bits, as a packet.
 
     Raises:
-        FormatError: a code does not fit its bits.
+        FormatError: A code does not fit its bits.
     """
     if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < 1 << bits:
         raise FormatError(f"codes must lie in 0..{(1 << bits) - 1}")
@@ -33,10 +105,10 @@ def pack(codes: Codes, bits: int) -> bytes:
 
 
 def unpack(packet: bytes, frames: int, num_codebooks: int, bits: int) -> Codes:
-    """Bytes -> codes [codebooks, frames].
+    """Read a packet whose frames and codebooks are known, as codes [codebooks, frames].
 
     Raises:
-        FormatError: the length does not fit, or padding bits are set.
+        FormatError: The length does not fit, or padding bits are set.
     """
     if len(packet) != packet_size(frames, num_codebooks, bits):
         raise FormatError(
@@ -50,15 +122,3 @@ def unpack(packet: bytes, frames: int, num_codebooks: int, bits: int) -> Codes:
     weights = 1 << np.arange(bits - 1, -1, -1)
     values = flat[:used].reshape(frames, num_codebooks, bits) @ weights
     return np.ascontiguousarray(values.T, np.int64)
-
-
-def codebooks_of(packet: bytes, frames: int, bits: int) -> int:
-    """How many codebooks a packet of `frames` frames carries, from its length.
-
-    Raises:
-        FormatError: no number of codebooks gives that length.
-    """
-    num_codebooks = 8 * len(packet) // (frames * bits)
-    if num_codebooks == 0 or packet_size(frames, num_codebooks, bits) != len(packet):
-        raise FormatError(f"{len(packet)} bytes are no packet of {frames} frames")
-    return num_codebooks

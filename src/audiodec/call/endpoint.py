@@ -68,24 +68,21 @@ class Endpoint:
         self, codec: Speech, secret: bytes | None = None, bitrate: float | None = None,
         frames: int = 3, dtx: bool = False,
     ) -> None:  # fmt: skip
-        q = codec.config.quantizer
+        format = codec.config.packet_format(frames)
         if codec.channels != 1:
             raise ConfigError(f"a call has one channel, model {codec.info.id} {codec.channels}")
-        if not (
-            1 <= frames <= MAX_FRAMES and frames * q.codebooks * q.code_bits <= 8 * MAX_PAYLOAD
-        ):
+        if not (1 <= frames <= MAX_FRAMES and format.size(format.codebooks) <= MAX_PAYLOAD):
             raise ConfigError(f"{frames} frames do not fit a datagram: choose fewer")
-        self.size, self.rate = frames * codec.hop, codec.sample_rate
-        self.period = self.size / self.rate
+        self.size, self.rate, self.period = format.samples, format.sample_rate, format.seconds
         self.left = self.hung_up = self.gone = False
         self._ssrc, self._secret = 1 + secrets.randbelow(2**32 - 1), secret
-        encoder, payloader = codec.encoder(bitrate, 1, frames), Payloader(frames, q.code_bits)
-        self._sender = Sender(encoder, payloader, self.size, self.rate, self._ssrc, dtx)
+        encoder = codec.encoder(bitrate, 1, frames)
+        self._sender = Sender(encoder, Payloader(format), self._ssrc, dtx)
         self._controller = Controller(codec.bitrates, encoder.bitrate)
         self._sender.setting = self._controller.setting
         own = Stream(self._ssrc, self._sender.first)
         self._handshake = Handshake(secret or b"", own, codec.info.weights_hash, frames)
-        self._decoder, self._shape = codec.decoder(frames), (frames, q.code_bits, q.codebooks)
+        self._decoder, self._format = codec.decoder(frames), format
         self._guard: Guard = Unguarded()
         self._receiver: Receiver | None = None
         self._refused, self._wire = 0, 0  # datagrams that were not authentic; bytes sent
@@ -190,9 +187,7 @@ class Endpoint:
             theirs = agreed.stream
             if self._secret is not None:
                 self._guard = Srtp(agreed.sending, agreed.receiving, self._ssrc, theirs.ssrc)
-            self._receiver = Receiver(
-                self._decoder, *self._shape, self.size, self.rate, theirs.ssrc, theirs.first
-            )
+            self._receiver = Receiver(self._decoder, self._format, theirs.ssrc, theirs.first)
         if self.connected and self._began is None:
             self._alive_at(now)
 

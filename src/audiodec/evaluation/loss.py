@@ -67,11 +67,12 @@ def over_network(
     Args:
         adaptive: whether redundancy rides along as the far end reports losses.
     """
-    frames, q = round(PERIOD * codec.config.frame_rate), codec.config.quantizer
-    size, rate = frames * codec.hop, codec.sample_rate
-    encoder, payloader = codec.encoder(bitrate, 1, frames), Payloader(frames, q.code_bits)
-    sender = Sender(encoder, payloader, size, rate, 1, sequence=0, timestamp=0)
-    receiver = Receiver(codec.decoder(frames), frames, q.code_bits, q.codebooks, size, rate, 1)
+    frames = round(PERIOD * codec.config.frame_rate)
+    format = codec.config.packet_format(frames)
+    size = format.samples
+    encoder = codec.encoder(bitrate, 1, frames)
+    sender = Sender(encoder, Payloader(format), 1, sequence=0, timestamp=0)
+    receiver = Receiver(codec.decoder(frames), format, 1)
     controller, clock = Controller(codec.bitrates, bitrate), SimulatedClock()
     link = Link(clock, receiver.receive, DELAY, network.jitter, network.lost, seed=network.seed)
     blocks = iter(np.pad(samples, (0, -len(samples) % size)).reshape(-1, size))
@@ -98,7 +99,7 @@ def over_network(
     if adaptive:
         sender.setting = controller.setting
         every(clock, REPORTS, report, start=REPORTS)
-    run(clock, len(samples) / rate + 1)
+    run(clock, len(samples) / codec.sample_rate + 1)
     audio = np.concatenate([np.zeros(size // 2, np.float32), *heard])
     return Heard(audio, latency, sender.octets, receiver.counts.as_dict())
 

@@ -44,20 +44,20 @@ def measure(runtime: OnnxRuntime, streams: int, ticks: int, frames: int = 1) -> 
         frames: in every packet, and so in every tick.
     """
     config = runtime.info.codec
+    format = config.packet_format(frames)
     encoder, decoder = EncoderBatch(runtime, streams), DecoderBatch(runtime, streams)
     rows, num_codebooks = np.arange(streams), np.full(streams, config.quantizer.codebooks)
-    shape = (streams, config.channels, frames * config.hop)
+    shape = (streams, config.channels, format.samples)
     noise = np.random.default_rng(0).normal(0, LOUDNESS, shape).astype(np.float32)
     times = []
     for _ in range(WARM_UP + ticks):
         wall, cpu = time.perf_counter(), time.thread_time()
-        packets = encoder.encode(rows, noise, num_codebooks, frames)
-        decoder.decode(rows, [list(own) for own in packets], frames)
+        packets = encoder.encode(rows, noise, num_codebooks, format)
+        decoder.decode(rows, [list(own) for own in packets], format)
         times.append((time.perf_counter() - wall, time.thread_time() - cpu))
     milliseconds = 1000 * np.array(times[WARM_UP:])
     (median, cpu_median), (p99, cpu_p99) = np.percentile(milliseconds, (50, 99), axis=0)
-    deadline = 1000 * frames * config.hop / config.sample_rate
-    return Load(streams, deadline, *map(float, (median, p99, cpu_median, cpu_p99)))
+    return Load(streams, 1000 * format.seconds, *map(float, (median, p99, cpu_median, cpu_p99)))
 
 
 def table(runtime: OnnxRuntime, ticks: int, frames: int = 1) -> Iterator[Load]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from audiodec.bitstream.packet import codebooks_of, pack, packet_size, unpack
+from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import FormatError
 
 MAX_FRAMES, MAX_REDUNDANT, MAX_DISTANCE = 150, 3, 255
@@ -29,47 +29,43 @@ class Payload:
     redundant: dict[int, bytes]
 
 
-def to_bytes(payload: Payload, frames: int, bits: int) -> bytes:
-    """Serialise.
-
-    Args:
-        frames: in every packet, 1 to 150.
-        bits: of one code.
-    """
-    head = bytes([frames, len(payload.redundant), codebooks_of(payload.packet, frames, bits)])
+def to_bytes(payload: Payload, format: PacketFormat) -> bytes:
+    """Serialise a payload of good packets of up to 150 frames."""
+    codebooks = format.codebooks_of(payload.packet)
+    head = bytes([format.frames, len(payload.redundant), codebooks])
     listed = (
-        bytes([distance, codebooks_of(copy, frames, bits)]) + copy
+        bytes([distance, format.codebooks_of(copy)]) + copy
         for distance, copy in payload.redundant.items()
     )
     return head + payload.packet + b"".join(listed)
 
 
-def from_bytes(data: bytes, frames: int, bits: int, max_codebooks: int) -> Payload:
+def from_bytes(data: bytes, format: PacketFormat) -> Payload:
     """Parse what came from a network.
 
     Args:
-        frames, bits, max_codebooks: what the stream was agreed to be.
+        format: what the stream was agreed to be.
 
     Raises:
-        FormatError: damaged, hostile, or of another kind of stream.
+        FormatError: damaged, hostile, or of another format.
     """
     if len(data) < 3:
         raise FormatError(f"a payload of {len(data)} bytes")
-    found, copies, num_codebooks = data[0], data[1], data[2]
-    if found != frames or copies > MAX_REDUNDANT or not 0 < num_codebooks <= max_codebooks:
-        raise FormatError(
-            f"a payload of {found} frames, {copies} copies and {num_codebooks} codebooks"
-        )
-    at = 3 + packet_size(frames, num_codebooks, bits)
+    frames, copies, codebooks = data[0], data[1], data[2]
+    if frames != format.frames or copies > MAX_REDUNDANT:
+        raise FormatError(f"a payload of {frames} frames and {copies} copies")
+    at = 3 + format.size(codebooks)
     packet, listed = data[3:at], dict[int, bytes]()
     for _ in range(copies):
-        if len(data) < at + 2 or not (data[at] and 0 < data[at + 1] <= max_codebooks):
+        if len(data) < at + 2 or not data[at]:
             raise FormatError("a copy without its header")
-        end = at + 2 + packet_size(frames, data[at + 1], bits)
+        end = at + 2 + format.size(data[at + 1])
         listed[data[at]] = data[at + 2 : end]
         at = end
     if len(data) != at or len(listed) != copies:
         raise FormatError(f"a payload of {len(data)} bytes where {at} were announced")
+    for piece in (packet, *listed.values()):
+        format.codebooks_of(piece)
     return Payload(packet, listed)
 
 
@@ -97,16 +93,16 @@ class Payloader:
     """Makes a payload of each packet, with redundancy for earlier ones.
 
     Args:
-        frames, bits: of the packets.
+        format: of the packets, of up to 150 frames.
 
     Attributes:
         redundancy: which copies ride along; none at first. May be changed at any time.
     """
 
-    def __init__(self, frames: int, bits: int, redundancy: Redundancy | None = None) -> None:
-        if not 1 <= frames <= MAX_FRAMES:
-            raise ValueError(f"{frames} frames do not fit a payload")
-        self.frames, self.bits = frames, bits
+    def __init__(self, format: PacketFormat, redundancy: Redundancy | None = None) -> None:
+        if not 1 <= format.frames <= MAX_FRAMES:
+            raise ValueError(f"{format.frames} frames do not fit a payload")
+        self.format = format
         self.redundancy = redundancy or Redundancy()
         self._sent: deque[bytes | None] = deque(maxlen=MAX_DISTANCE)
 
@@ -121,15 +117,13 @@ class Payloader:
                 if size <= MAX_PAYLOAD:
                     copies[distance] = copy
         self._sent.append(packet)
-        return to_bytes(Payload(packet, copies), self.frames, self.bits)
+        return to_bytes(Payload(packet, copies), self.format)
 
     def skip(self) -> None:
         """A packet time in which nothing was sent."""
         self._sent.append(None)
 
     def _leading(self, packet: bytes) -> bytes:
-        num_codebooks = codebooks_of(packet, self.frames, self.bits)
-        if num_codebooks <= self.redundancy.codebooks:
+        if self.format.codebooks_of(packet) <= self.redundancy.codebooks:
             return packet
-        codes = unpack(packet, self.frames, num_codebooks, self.bits)
-        return pack(codes[: self.redundancy.codebooks], self.bits)
+        return self.format.pack(self.format.unpack(packet)[: self.redundancy.codebooks])

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from audiodec.bitstream.packet import codebooks_of, unpack
+from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import FormatError
 from audiodec.rtp.jitter import CAPACITY, Action, Entry, JitterBuffer
 from audiodec.rtp.packet import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
@@ -82,25 +82,19 @@ class Reception:
     bounded.
 
     Args:
-        frames, bits, num_codebooks: what the stream was agreed to be.
-        size: samples of a packet.
-        rate: Hz.
+        format: what the stream was agreed to be.
         ssrc: of the agreed stream; no other is ever heard.
         first: sequence number of its first packet, where that is agreed, too.
     """
 
-    def __init__(
-        self, frames: int, bits: int, num_codebooks: int, size: int, rate: int, ssrc: int,
-        first: int | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, format: PacketFormat, ssrc: int, first: int | None = None) -> None:
         self.ssrc, self.counts, self.sequence = ssrc, Counts(), Sequence(first)
-        self.period = size / rate
-        self._shape = (frames, bits, num_codebooks)
-        self._size, self._rate = size, rate
-        self._noise = ComfortNoise(rate)
+        self.period = format.seconds
+        self._format, self._size = format, format.samples
+        self._noise = ComfortNoise(format.sample_rate)
         self._noise_level: float | None = None  # dBov, while the other end is silent
         self._loudest = self._newest = -127.0  # dBov, of what was played
-        self._fade = np.linspace(0, 1, size, dtype=np.float32)
+        self._fade = np.linspace(0, 1, self._size, dtype=np.float32)
         self._reaches = [0] * REMEMBER
         self._restart()
 
@@ -127,9 +121,7 @@ class Reception:
     def _accept(self, packet: RtpPacket, now: float) -> None:
         """Raises FormatError, before anything has changed, when the packet is not to be used."""
         if packet.payload_type == SPEECH:
-            payload = from_bytes(packet.payload, *self._shape)
-            for data in (payload.packet, *payload.redundant.values()):
-                self._check(data)
+            payload = from_bytes(packet.payload, self._format)
         elif packet.payload_type == COMFORT_NOISE:
             described(packet.payload)
             payload = Payload(packet.payload, {})
@@ -173,11 +165,6 @@ class Reception:
         self.sequence.restart()
         self._origin = packet.timestamp
         return 0
-
-    def _check(self, packet: bytes) -> None:
-        """Raises FormatError unless a decoder takes it."""
-        frames, bits, _ = self._shape
-        unpack(packet, frames, codebooks_of(packet, frames, bits), bits)
 
     def due(self, now: float) -> Turn:
         """What the next packet time is made of; to be called once per packet time."""
@@ -229,15 +216,14 @@ class Receiver(Reception):
     """A reception with a decoder of its own: one packet time of samples out per pull.
 
     Args:
-        decoder: decodes packets of `frames` frames.
-        frames, bits, num_codebooks, size, rate, ssrc, first: as `Reception` takes them.
+        decoder: decodes packets of that format.
+        format, ssrc, first: as `Reception` takes them.
     """
 
     def __init__(
-        self, decoder: PacketDecoder, frames: int, bits: int, num_codebooks: int, size: int,
-        rate: int, ssrc: int, first: int | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(frames, bits, num_codebooks, size, rate, ssrc, first)
+        self, decoder: PacketDecoder, format: PacketFormat, ssrc: int, first: int | None = None
+    ) -> None:
+        super().__init__(format, ssrc, first)
         self._decoder = decoder
 
     def pull(self, now: float) -> Samples:

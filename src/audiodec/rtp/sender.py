@@ -30,9 +30,7 @@ class Sender:
     """Write any number of samples, get the RTP packets they complete.
 
     Args:
-        encoder: gives one packet of `payloader.frames` frames per `size` samples.
-        size: samples of a packet.
-        rate: Hz.
+        encoder: gives one packet of the payloader's format for the samples of one.
         ssrc: of the stream.
         dtx: send almost nothing in silence.
         sequence, timestamp: of the first packet; random, as RFC 3550 asks, when not given.
@@ -44,18 +42,19 @@ class Sender:
     """
 
     def __init__(
-        self, encoder: PacketEncoder, payloader: Payloader, size: int, rate: int, ssrc: int,
+        self, encoder: PacketEncoder, payloader: Payloader, ssrc: int,
         dtx: bool = False, sequence: int | None = None, timestamp: int | None = None,
     ) -> None:  # fmt: skip
         self.ssrc, self.packets, self.octets = ssrc, 0, 0
-        self._encoder, self._payloader, self._size = encoder, payloader, size
+        self._encoder, self._payloader, format = encoder, payloader, payloader.format
+        self._size = format.samples
         # In the lower half: a loss at the first wrap would leave the two ends' roll-over counters
         # (RFC 3711, section 3.3.1) apart, and nothing would be authentic any more.
         self.first = secrets.randbelow(1 << 15) if sequence is None else sequence
         self.timestamp = secrets.randbelow(1 << 32) if timestamp is None else timestamp
         self._waiting = np.zeros(0, np.float32)
-        self._silence = SilenceDetector(size / rate) if dtx else None
-        self._every = max(1, round(DESCRIBE_EVERY * rate / size))
+        self._silence = SilenceDetector(format.seconds) if dtx else None
+        self._every = max(1, round(DESCRIBE_EVERY / format.seconds))
         self._silent_for = 0  # packet times
 
     @property

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.bitstream.batch import pack_all, unpack_all
+from audiodec.bitstream.packet import PacketFormat
 from audiodec.codec import FADE, RECOVER
 from audiodec.runtime.base import Codes, Samples
 from audiodec.runtime.onnx import OnnxRuntime
-from audiodec.serve.packets import pack_all, unpack_all
 from audiodec.serve.slots import Rows, Slots
 
 
@@ -20,7 +21,7 @@ class EncoderBatch:
     """
 
     def __init__(self, runtime: OnnxRuntime, capacity: int) -> None:
-        self._runtime, self._quantizer = runtime, runtime.info.codec.quantizer
+        self._runtime = runtime
         self._slots = Slots(runtime.encoder_state(capacity))
 
     def reset(self, rows: Rows) -> None:
@@ -28,24 +29,22 @@ class EncoderBatch:
         self._slots.reset(rows)
 
     def encode(
-        self, rows: Rows, audio: Samples, num_codebooks: NDArray[np.int64], frames: int
+        self, rows: Rows, audio: Samples, num_codebooks: NDArray[np.int64], format: PacketFormat
     ) -> list[list[bytes]]:
         """Audio [len(rows), channels, packets * frames * hop] -> the packets of each stream.
 
         Args:
             num_codebooks: of each stream's packets, [len(rows)].
-            frames: in every packet.
+            format: of the packets.
         """
-        q = self._quantizer
-        codes, state = self._runtime.encode(
-            audio, self._slots.take(rows), q.codebooks, beam_width=1
-        )
+        state = self._slots.take(rows)
+        codes, state = self._runtime.encode(audio, state, format.codebooks, beam_width=1)
         self._slots.put(rows, state)
-        return pack_all(codes, num_codebooks, frames, q.code_bits)
+        return pack_all(codes, num_codebooks, format)
 
 
 class DecoderBatch:
-    """Decoder streams, one per row, with the concealment of `session.Decoder` for each."""
+    """Decoder streams, one per row, with the concealment of `codec.Decoder` for each."""
 
     def __init__(self, runtime: OnnxRuntime, capacity: int) -> None:
         self._runtime, self._config = runtime, runtime.info.codec
@@ -64,21 +63,23 @@ class DecoderBatch:
         self._last[rows] = -1
         self._gain[rows] = 1
 
-    def decode(self, rows: Rows, packets: list[list[bytes | None]], frames: int) -> Samples:
+    def decode(
+        self, rows: Rows, packets: list[list[bytes | None]], format: PacketFormat
+    ) -> Samples:
         """The same number of packets of each stream -> audio in [-1, 1].
 
         Args:
-            packets: of each stream, checked by `check_packet`; None where one was lost, which is
+            packets: of each stream, checked; None where one was lost, which is
                 never a stream's first: what is lost before that is silence and no work.
-            frames: in every packet.
+            format: of the packets.
 
         Returns:
             [len(rows), channels, packets * frames * hop].
         """
-        q, count = self._config.quantizer, len(packets[0])
+        count = len(packets[0])
         flat = [packet or b"" for own in packets for packet in own]
-        codes = unpack_all(flat, frames, q.code_bits, q.codebooks)
-        codes = codes.reshape(len(rows), count, q.codebooks, frames)
+        codes = unpack_all(flat, format)
+        codes = codes.reshape(len(rows), count, format.codebooks, format.frames)
         lost = np.array([[packet is None for packet in own] for own in packets])
         for i in np.flatnonzero(lost.any(0)):
             before = codes[:, i - 1, :, -1] if i else self._last[rows]

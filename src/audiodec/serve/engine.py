@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import AudioDecError
 from audiodec.runtime.base import Samples
 from audiodec.runtime.onnx import OnnxRuntime
@@ -110,33 +111,33 @@ class Engine:
 
     def _ready(self) -> list[list[Any]]:
         """Streams with work, of one direction and packet size each."""
-        groups: dict[tuple[type[Stream], int], list[Any]] = {}
+        groups: dict[tuple[type[Stream], PacketFormat], list[Any]] = {}
         for _, stream in sorted(self._streams.items()):
             if stream.ready > 0:
-                groups.setdefault((type(stream), stream.frames), []).append(stream)
+                groups.setdefault((type(stream), stream.format), []).append(stream)
         return list(groups.values())
 
     async def _call(self, group: list[Any]) -> None:
         group = [stream for stream in group if self._streams.get(stream.row) is stream]
         if not group:
             return  # closed while another call ran
-        packets, frames = min(stream.ready for stream in group), group[0].frames
+        packets, format = min(stream.ready for stream in group), group[0].format
         rows = np.array([stream.row for stream in group], np.intp)
         inputs = [stream.take(packets) for stream in group]
         work: Callable[[], Sequence[Any]]
         if isinstance(group[0], EncoderStream):
             num_codebooks = np.array([stream.codebooks for stream in group])
-            work = partial(self._encoder.encode, rows, np.stack(inputs), num_codebooks, frames)
+            work = partial(self._encoder.encode, rows, np.stack(inputs), num_codebooks, format)
         else:
-            work = partial(self._decode, rows, inputs, frames)
+            work = partial(self._decode, rows, inputs, format)
         fresh = np.array([stream.row for stream in self._fresh], np.intp)
         self._fresh.clear()
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
         outputs = await loop.run_in_executor(self._thread, self._begin_and_do, fresh, work)
-        sound = packets * frames * self.info.codec.hop / self.info.codec.sample_rate
+        seconds, sound = time.perf_counter() - started, packets * format.seconds
         mode = "encode" if isinstance(group[0], EncoderStream) else "decode"
-        self._on_call(mode, len(group), packets, time.perf_counter() - started, sound)
+        self._on_call(mode, len(group), packets, seconds, sound)
         for stream, output in zip(group, outputs, strict=True):
             stream.deliver(list(output))
 
@@ -149,7 +150,7 @@ class Engine:
         return work()
 
     def _decode(
-        self, rows: Rows, packets: list[list[bytes | None]], frames: int
+        self, rows: Rows, packets: list[list[bytes | None]], format: PacketFormat
     ) -> list[list[Samples]]:
-        audio = self._decoder.decode(rows, packets, frames)
+        audio = self._decoder.decode(rows, packets, format)
         return [np.split(own, len(packets[0]), axis=1) for own in audio]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from audiodec.config import CodecConfig
 from audiodec.errors import FormatError
 from audiodec.rtp.packet import MAX_DATAGRAM, SPEECH, RtpPacket
 from audiodec.rtp.payload import Payload, to_bytes
@@ -84,10 +83,10 @@ class _Rtp(ABC):
 class RtpEncoder(_Rtp):
     """L16 in, payloads out. Nothing here waits: sound beyond the stream's inbox is dropped."""
 
-    def __init__(self, leg: Leg, stream: EncoderStream, config: CodecConfig) -> None:
+    def __init__(self, leg: Leg, stream: EncoderStream) -> None:
         super().__init__(leg)
-        self._stream, self._config = stream, config
-        self._order = Reorder(config.sample_rate)
+        self._stream = stream
+        self._order = Reorder(stream.format.sample_rate)
 
     def _receive(self, packet: bytes, now: float) -> None:
         parsed = RtpPacket.parse(packet)
@@ -109,24 +108,21 @@ class RtpEncoder(_Rtp):
         self._stream.end()
 
     async def _send(self) -> None:
-        frames, bits = self._stream.frames, self._config.quantizer.code_bits
+        format = self._stream.format
         while (packets := await self._stream.read()) is not None:
             for packet in packets:
-                payload = to_bytes(Payload(packet, {}), frames, bits)
+                payload = to_bytes(Payload(packet, {}), format)
                 self._leg.send(SPEECH, self._timestamp, payload)
-                self._timestamp += frames * self._config.hop
+                self._timestamp += format.samples
 
 
 class RtpDecoder(_Rtp):
     """Payloads in, through a jitter buffer pulled by the server's clock; L16 out, in real time."""
 
-    def __init__(self, leg: Leg, stream: DecoderStream, config: CodecConfig) -> None:
+    def __init__(self, leg: Leg, stream: DecoderStream) -> None:
         super().__init__(leg)
-        q, frames = config.quantizer, stream.frames
-        self._stream, self._size = stream, frames * config.hop
-        self._reception = Reception(
-            frames, q.code_bits, q.codebooks, self._size, config.sample_rate, leg.ssrc
-        )
+        self._stream, self._size = stream, stream.format.samples
+        self._reception = Reception(stream.format, leg.ssrc)
         self._turns: deque[tuple[Turn, int]] = deque()  # being decoded, and their timestamps
         self._most = max(1, round(BEHIND / self._reception.period))
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from audiodec.config import CodecConfig
 from audiodec.runtime.base import Samples
-from audiodec.serve.packets import check_packet
 
 WAITING = 1.0  # seconds of output kept for a slow reader; then the stream stands still
 MOST_AT_ONCE = 4  # packets of one stream in one call of the model
@@ -33,11 +32,11 @@ class Stream(ABC):
     def __init__(
         self, config: CodecConfig, row: int, frames: int, wake: Callable[[], None]
     ) -> None:
-        self.row, self.frames = row, frames
+        self.row, self.format = row, config.packet_format(frames)
         self.packets = 0  # coded so far
         self._owed = 0  # packets that the model has taken and not delivered
         self._config, self._wake = config, wake
-        self._size = frames * config.hop  # samples of a packet, per channel
+        self._size = self.format.samples  # per channel
         self._outbox: deque[Any] = deque()
         self._outbox_size = max(MOST_AT_ONCE, round(WAITING * config.sample_rate / self._size))
         self._moved = asyncio.Event()  # something has left the inbox or the outbox
@@ -186,8 +185,7 @@ class DecoderStream(Stream):
             FormatError: the bytes are no packet of this stream.
         """
         if packet is not None:
-            q = self._config.quantizer
-            check_packet(packet, self.frames, q.code_bits, q.codebooks)
+            self.format.codebooks_of(packet)
             self._started = True
         elif not self._started:  # no work: silence
             await self._wait_for(lambda: len(self._outbox) < self._outbox_size)

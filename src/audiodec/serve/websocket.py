@@ -153,12 +153,12 @@ class WebSockets:
         if hello.transport == "websocket":
             yield Messages(connection, hello, stream, self._limits.idle, self._metrics)
             return
-        config, leg = engine.info.codec, self._datagrams.open()
+        leg = self._datagrams.open()
         try:
             if isinstance(stream, EncoderStream):
-                yield RtpEncoder(leg, stream, config)
+                yield RtpEncoder(leg, stream)
             else:
-                yield RtpDecoder(leg, stream, config)
+                yield RtpDecoder(leg, stream)
         finally:
             self._datagrams.forget(leg)
 
