@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -167,6 +168,89 @@ def test_hostile_messages_reach_no_other_stream(
         for mode in ("encode", "decode"):
             server.wait_for(f'audiodec_streams{{mode="{mode}"}}', 0)
         assert server.page("/readyz") == "ready\n"
+
+
+ALIVE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def ask(server: Served, *segments: bytes, half: bool = False) -> bytes:
+    """All that comes back for bytes in so many segments; `half`: and then the client's end."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT) as raw:
+        for n, segment in enumerate(segments):
+            if n:
+                time.sleep(0.05)
+            raw.sendall(segment)
+        if half:
+            raw.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := raw.recv(65536):
+            answer += data
+        return answer
+
+
+def test_what_comes_behind_a_request_does_not_spoil_its_answer(
+    start_server: Callable[..., Served], caplog: pytest.LogCaptureFixture
+) -> None:
+    with start_server() as server:
+        for segments in (
+            (ALIVE,), (ALIVE + ALIVE,), (ALIVE, ALIVE), (ALIVE + b"\x00\xffGarbage" * 9,),
+            (ALIVE[:-1], ALIVE[-1:] + ALIVE), (ALIVE[:-3], ALIVE[-3:] + b"\x81\x85"),
+            tuple(ALIVE[n : n + 1] for n in range(len(ALIVE))), (ALIVE + b"GET /metrics",),
+        ):  # fmt: skip
+            for half in (False, True):
+                answer = ask(server, *segments, half=half)
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), segments
+                assert answer.endswith(b"\r\n\r\nalive\n")
+                assert answer.count(b"HTTP/1.1") == 1
+        with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT) as raw:
+            raw.sendall(UPGRADE + b"\x81\x82\0\0\0\0{}")  # a hello in the same segment
+            answer = b""
+            while b"mode" not in answer and (data := raw.recv(65536)):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"error" in answer  # of our own: the hello was read, and says too little
+    assert [r for r in caplog.records if r.levelname in ("ERROR", "CRITICAL")] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "body"),
+    [
+        (b"GET /healthz?x", 200, b"alive\n"),
+        (b"GET /healthz?x=/readyz#y", 200, b"alive\n"),
+        (b"GET http://a:1/readyz?now", 200, b"ready\n"),
+        (b"HEAD /healthz", 200, b""),
+        (b"HEAD /nowhere?x", 404, b""),
+        (b"HEAD /stream", 405, None),
+        (b"POST /healthz", 405, b"ask with GET\n"),
+        (b"OPTIONS *", 405, b"ask with GET\n"),
+        (b"GET /healthz/", 404, b"streams are at /stream\n"),
+        (b"GET //[", 400, b"no such address\n"),
+        (b"GET /stream?x", 426, None),
+        (b"GET /" + b"a" * 20_000, 414, None),
+    ],
+)
+def test_requests_and_their_answers(
+    start_server: Callable[..., Served], line: bytes, status: int, body: bytes | None
+) -> None:
+    with start_server() as server:
+        head, _, rest = ask(server, line + b" HTTP/1.1\r\nHost: a\r\n\r\n").partition(b"\r\n\r\n")
+        assert head.split(b" ")[1] == str(status).encode()
+        assert body is None or rest == body
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 20_000, b"GET /healthz", b"\x16\x03\x01\0\0",
+     b"POST /healthz HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"GET /healthz HTTP/1.1\n\n",
+     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\r\n\r\n", b"GET /h\xc3\xa9 HTTP/1.1\r\n\r\n"],
+)  # fmt: skip
+def test_requests_that_are_none_end_in_time_and_in_silence(
+    start_server: Callable[..., Served], request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start_server(hello=0.5) as server:
+        assert not ask(server, request_).startswith(b"HTTP/1.1 200")
+        assert ask(server, ALIVE).endswith(b"alive\n")
+    assert [r for r in caplog.records if r.levelname in ("ERROR", "CRITICAL")] == []
 
 
 def test_bytes_that_are_no_websocket(start_server: Callable[..., Served]) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from ipaddress import ip_address
 
-from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.http11 import Request, Response
 
 from audiodec.errors import ConfigError
 from audiodec.runtime.onnx import OnnxRuntime
@@ -18,9 +15,9 @@ from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine
 from audiodec.serve.limits import Limits
 from audiodec.serve.metrics import Metrics
+from audiodec.serve.pages import PATH, OneRequest, pages
 from audiodec.serve.websocket import FAREWELL, WebSockets
 
-PATH = "/stream"
 QUEUE = 4  # messages of a connection that wait to be taken from its socket
 
 
@@ -63,7 +60,8 @@ async def serve(
                 front.serve,
                 host,
                 port,
-                process_request=_pages(front, limits, metrics),
+                process_request=pages(front, limits, metrics),
+                create_connection=OneRequest,
                 # Without tokens no web page may connect: a browser would let any of them.
                 origins=None if tokens else [None],
                 compression=None,  # sound does not compress, and bombs would
@@ -87,33 +85,6 @@ async def serve(
                 await server.wait_closed()
                 for task in running:
                     task.cancel()
-
-
-def _pages(
-    front: WebSockets, limits: Limits, metrics: Metrics
-) -> Callable[[ServerConnection, Request], Response | None]:
-    """Plain HTTP beside the streams; everything else is refused before it is a WebSocket."""
-
-    def respond(connection: ServerConnection, request: Request) -> Response | None:
-        if request.path == "/healthz":
-            return connection.respond(HTTPStatus.OK, "alive\n")
-        if request.path == "/readyz":
-            if front.draining:
-                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
-            return connection.respond(HTTPStatus.OK, "ready\n")
-        if request.path == "/metrics":
-            response = connection.respond(HTTPStatus.OK, metrics.text().decode())
-            del response.headers["Content-Type"]
-            response.headers["Content-Type"] = metrics.content_type
-            return response
-        if request.path != PATH:
-            return connection.respond(HTTPStatus.NOT_FOUND, f"streams are at {PATH}\n")
-        if front.draining or front.connections >= limits.connections:
-            metrics.refused.labels("full").inc()
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
-        return None
-
-    return respond
 
 
 def is_loopback(host: str) -> bool:
