@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from attributions import write_attributions
 from layouts import Clip, find
-from origins import fetch
+from origins import fetch, fingerprint
 from rich.progress import track
 from sound import read
 from sources import Source, read_table
@@ -72,8 +73,21 @@ def sounds(source: Source, clips: list[Clip]) -> Iterator[tuple[np.ndarray, int]
             yield samples, rate
 
 
+def check(source: Source, taken: list[Path]) -> None:
+    """Raises ValueError when these are not the files that the table means."""
+    if len(taken) != source.count:
+        raise ValueError(f"{source.origin} gave {len(taken)} of {source.count} files")
+    found = fingerprint(taken)
+    if found != source.sha256:
+        raise ValueError(f"the files of {source.origin} have changed (sha256 {found})")
+
+
 def build(source: Source, clips: list[Clip], folder: Path) -> None:
-    """Write one source; its folder appears when it is complete."""
+    """Write one source; its folder appears when it is complete.
+
+    Raises:
+        ValueError: nothing of it is kept.
+    """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -87,6 +101,8 @@ def build(source: Source, clips: list[Clip], folder: Path) -> None:
             soundfile.write(path, samples.clip(-1, 1), rate, subtype="PCM_16")
             listed.append(Recording(path, speaker, "train", bandwidth=top))
         speakers.append((speaker, own[0].gender, own[0].language))
+    if not listed:
+        raise ValueError("none of its recordings is good enough")
     make_manifest(listed, part / "manifest.csv")
     kept = {recording.speaker for recording in listed}
     with (part / "speakers.csv").open("w", newline="", encoding="utf-8") as file:
@@ -116,14 +132,13 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as temporary:
             files = Path(temporary)
             try:
-                problem = fetch(source.origin, source.files, options.mirror, files)
-            except (OSError, subprocess.CalledProcessError) as error:
-                problem = str(error)
-            clips = [clip for clip in find(source, files) if clip.speaker not in held_out]
-            if problem or not clips:
-                missing.append(f"{source.name}: {problem or 'no clips'}")
-                continue
-            build(source, clips, folder)
+                taken = fetch(source.origin, source.files, options.mirror, files)
+                check(source, taken)
+                clips = [clip for clip in find(source, files) if clip.speaker not in held_out]
+                build(source, clips, folder)
+            except (OSError, ValueError, subprocess.CalledProcessError) as error:
+                missing.append(f"{source.name}: {error}")
+    write_attributions(table, options.out)
     for line in missing:
         print(f"missing: {line}", file=sys.stderr)
     return 1 if missing else 0

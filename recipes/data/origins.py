@@ -10,26 +10,27 @@ from pathlib import Path
 HOSTS = {"github": "https://github.com/{}.git"}
 
 
-def fetch(origin: str, pattern: str, mirror: Path, out: Path) -> str:
+def fetch(origin: str, pattern: str, mirror: Path, out: Path) -> list[Path]:
     """Write the files of an origin whose whole path matches, below `out`.
 
     Args:
         origin: `github:OWNER/NAME@COMMIT` or `debian:PACKAGE`.
+        pattern: regular expression.
         mirror: folder of bare repositories, OWNER+NAME/repo; what is absent is fetched into it.
-
-    Returns:
-        what keeps files from being complete, for a person; empty if nothing does.
+        out: an empty folder; a package leaves its other files there too.
 
     Raises:
         OSError, subprocess.CalledProcessError: it cannot be had.
     """
     kind, _, place = origin.partition(":")
+    wanted = re.compile(pattern)
     if kind == "debian":
         unpack(place, out)
-        return ""
+        paths = sorted(path for path in out.rglob("*") if path.is_file())
+        return [path for path in paths if wanted.fullmatch(path.relative_to(out).as_posix())]
     repository, _, commit = place.partition("@")
     git_dir = clone(HOSTS[kind].format(repository), commit, mirror / repository.replace("/", "+"))
-    return extract(git_dir, commit, re.compile(pattern), out)
+    return extract(git_dir, commit, wanted, out)
 
 
 def unpack(package: str, folder: Path) -> None:
@@ -55,13 +56,12 @@ def clone(url: str, commit: str, folder: Path) -> Path:
     return git_dir
 
 
-def extract(git_dir: Path, commit: str, pattern: re.Pattern[str], out: Path) -> str:
-    """Write the files of a commit that match; returns how many are not in the repository (a
-    stored copy may lack large files)."""
+def extract(git_dir: Path, commit: str, pattern: re.Pattern[str], out: Path) -> list[Path]:
+    """Write the files of a commit that match, except those that a stored copy lacks."""
     git = ["git", "--git-dir", str(git_dir)]
     tree = subprocess.run([*git, "ls-tree", "-rz", commit], check=True, stdout=subprocess.PIPE)
     entries = [entry.split("\t", 1) for entry in tree.stdout.decode().split("\0") if entry]
-    absent = 0
+    paths = []
     with subprocess.Popen(
         [*git, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as cat:
@@ -74,14 +74,14 @@ def extract(git_dir: Path, commit: str, pattern: re.Pattern[str], out: Path) -> 
             cat.stdin.flush()
             *_, size = cat.stdout.readline().split()
             if size == b"missing":
-                absent += 1
                 continue
             data = cat.stdout.read(int(size))
             cat.stdout.read(1)
             target = out / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-    return f"{absent} files are not in {git_dir}" if absent else ""
+            paths.append(target)
+    return paths
 
 
 def fingerprint(paths: list[Path]) -> str:

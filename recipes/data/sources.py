@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,17 @@ class Source:
     files: str
     licence: str
     attribution: str
-    count: int = 0
-    sha256: str = ""
+    count: int
+    sha256: str
     layout: str = "paths"
     language: str = ""
     gender: str = ""
     bandwidth: float | None = None
-    band: tuple[float, float] = (0, 24000)
+    band: tuple[float, float] = (0, math.inf)
     min_snr: float = 0
 
 
-def read_table(path: Path = TABLE) -> list[Source]:
+def read_table() -> list[Source]:
     """Raises TypeError when an entry has an unknown field or lacks one."""
-    with path.open("rb") as file:
+    with TABLE.open("rb") as file:
         return [Source(name=name, **entry) for name, entry in tomllib.load(file).items()]

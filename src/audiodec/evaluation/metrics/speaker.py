@@ -24,11 +24,12 @@ def speaker_similarity(reference: Samples, degraded: Samples, rate: int) -> floa
         AudioError: one of the signals holds too little speech.
         MissingPackageError: its packages, which need `pip install --no-deps`, are not installed.
     """
-    a, b = (_embedding(x, rate) for x in (reference, degraded))
+    a, b = (embedding(x, rate) for x in (reference, degraded))
     return float(a @ b)
 
 
-def _embedding(x: Samples, rate: int) -> np.ndarray:
+def embedding(x: Samples, rate: int) -> np.ndarray:
+    """Unit vector of the voice that speaks, [256], float32. Raises as `speaker_similarity`."""
     encoder, resemblyzer = _encoder(), need("resemblyzer", "speaker similarity", INSTALL)
     check_sound(x, rate)
     speech = resemblyzer.preprocess_wav(resampled(x, rate, RATE))

@@ -1,0 +1,88 @@
+"""Whether anybody speaks both in the training data and in the validation clips.
+
+    python recipes/data/check_speakers.py [--train data/train] [--validation data/validation]
+
+Compares the voice of every training speaker with that of every validation speaker (GE2E embeddings
+as in the metric `speaker similarity`; docs/metrics.md says how to install it) and lists the closest
+pairs. Exit code 1 when a pair is closer than two recordings of one person usually are. Embeddings
+are kept in data/voices.npz, so that a second run is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from rich.progress import track
+
+from audiodec.errors import AudioError
+from audiodec.evaluation.metrics.speaker import embedding
+from audiodec.prepare.manifest import read_manifest
+
+RECORDINGS = 2  # of a speaker
+SECONDS = 4  # of each
+SAME = 0.9  # cosine
+LISTED = 30  # pairs
+
+
+def voices(recordings: dict[str, list[Path]], title: str) -> dict[str, np.ndarray]:
+    """Embeddings of each speaker's recordings, [recordings, 256]."""
+    found = {}
+    for speaker, paths in track(recordings.items(), title):
+        own = []
+        for path in paths[:: -(-len(paths) // RECORDINGS)]:
+            with soundfile.SoundFile(path) as file:
+                samples = file.read(SECONDS * file.samplerate, dtype="float32")
+            try:
+                own.append(embedding(samples, file.samplerate))
+            except AudioError:  # too little speech
+                continue
+        if own:
+            found[speaker] = np.stack(own)
+    return found
+
+
+def by_speaker(pairs: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
+    """Recordings of each speaker, in order."""
+    groups = itertools.groupby(sorted(pairs), lambda pair: pair[0])
+    return {speaker: [path for _, path in group] for speaker, group in groups}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--train", type=Path, default=Path("data/train"))
+    parser.add_argument("--validation", type=Path, default=Path("data/validation"))
+    parser.add_argument("--keep", type=Path, default=Path("data/voices.npz"))
+    options = parser.parse_args()
+    train = by_speaker(
+        (row.speaker, manifest.parent / row.path)
+        for manifest in options.train.glob("*/manifest.csv")
+        for row in read_manifest(manifest)
+    )
+    validation = by_speaker((p.parent.name, p) for p in options.validation.glob("*/*.flac"))
+    known = dict(np.load(options.keep)) if options.keep.is_file() else {}
+    for title, speakers in (("validation", validation), ("training", train)):
+        new = {speaker: paths for speaker, paths in speakers.items() if speaker not in known}
+        known |= voices(new, title)
+        np.savez(options.keep, **known)
+    same = [float(v[0] @ v[1]) for v in known.values() if len(v) > 1]
+    print("two recordings of one speaker, 10/50/90 %:", np.percentile(same, [10, 50, 90]).round(3))
+    names = [[s for s in group if s in known] for group in (train, validation)]
+    a, b = (np.stack([known[s].mean(axis=0) for s in group]) for group in names)
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    closeness = a @ b.T
+    print("a training and a validation speaker, 50/99/99.9 %:",
+          np.percentile(closeness, [50, 99, 99.9]).round(3))  # fmt: skip
+    for index in np.argsort(-closeness, axis=None)[:LISTED]:
+        i, j = np.unravel_index(index, closeness.shape)
+        print(f"{closeness[i, j]:.3f} {names[0][i]} {names[1][j]}")
+    return int(closeness.max() >= SAME)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
