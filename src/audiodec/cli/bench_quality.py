@@ -69,7 +69,7 @@ def quality(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Table (.csv) of clip, speaker, language, gender, where known."),
+        typer.Option(help="Table (.csv) of clip, speaker, language, gender, group, where known."),
     ] = None,
     out: Annotated[
         Path | None,

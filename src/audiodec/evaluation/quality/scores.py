@@ -11,7 +11,7 @@ from typing import Any
 from audiodec.audio_files.writing import write_whole
 from audiodec.errors import ConfigError, MissingExtraError
 
-LABELS = ("speaker", "language", "gender")  # by which means are made, where known
+LABELS = ("speaker", "language", "gender", "group")  # by which means are made, where known
 ABOUT = b"audiodec"  # key of the file's metadata: how it came about, as JSON
 
 
@@ -83,7 +83,7 @@ def read_scores(path: Path) -> tuple[list[Score], dict[str, Any]]:
             Score(
                 **{name: row[name] for name in FIXED},
                 values={name: row[name] for name in metrics},
-                labels={name: row[name] for name in LABELS if row[name] is not None},
+                labels={name: row[name] for name in LABELS if row.get(name) is not None},
             )
             for row in table.to_pylist()
         ]
