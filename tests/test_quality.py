@@ -245,7 +245,9 @@ def test_the_list_of_validation_clips_labels_them() -> None:
     with path.open(newline="") as file:
         names = [row["clip"] for row in csv.DictReader(file)]
     clips = find_clips([Path(f"{name}.flac") for name in names], path)
-    assert all(clip.labels.keys() - {"gender"} == {"speaker", "language", "group"} for clip in clips)
+    assert all(
+        clip.labels.keys() - {"gender"} == {"speaker", "language", "group"} for clip in clips
+    )
     stated = {
         clip.labels["speaker"]: clip.labels["gender"] for clip in clips if "gender" in clip.labels
     }

@@ -278,7 +278,7 @@ def test_losses_ignore_what_lies_above_the_bandwidth(window: int) -> None:
     not Path("../shared/reference/losses.npz").exists(), reason="../shared is not here"
 )
 def test_shared_corpus_is_readable() -> None:
-    """The folders of the default recipe's sources exist in ../shared and can be drawn from."""
+    """Folders of ../shared/corpus can be drawn from."""
     corpus = Path("../shared/corpus")
     sources = tuple(Source(path=str(p)) for p in sorted(corpus.iterdir()) if p.is_dir())
     crops = Crops(Data(sources=sources, batch=8), 48000, 320, 0)

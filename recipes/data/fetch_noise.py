@@ -1,6 +1,6 @@
 """Noise for denoising, under data/noise: `train` to learn from and `test` to score on.
 
-    python recipes/data/fetch_noise.py [--speech data/train/kokoro] [--out data/noise]
+    python recipes/data/fetch_noise.py [--speech data/train/commonvoice_14k] [--out data/noise]
 
 From Debian (`apt-get download`, nothing is installed): ambience of ufoai-sound (GPL-2+ and
 CC-BY-3.0; wind, fire, water, machines, a city), every second file for training, the others for
@@ -62,7 +62,7 @@ def write(folder: Path, name: str, samples: np.ndarray) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--speech", type=Path, default=Path("data/train/kokoro"))
+    parser.add_argument("--speech", type=Path, default=Path("data/train/commonvoice_14k"))
     parser.add_argument("--out", type=Path, default=Path("data/noise"))
     options = parser.parse_args()
     if options.out.is_dir():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+import tempfile
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 HOSTS = {"github": "https://github.com/{}.git"}
 
@@ -49,38 +51,35 @@ def clone(url: str, commit: str, folder: Path) -> Path:
         git_dir = git_dir / ".git"
     if not (git_dir / "objects").is_dir():
         subprocess.run(["git", "init", "-q", "--bare", git_dir], check=True)
-    known = ["git", "--git-dir", git_dir, "cat-file", "-e", f"{commit}^{{tree}}"]
-    if subprocess.run(known, stderr=subprocess.DEVNULL).returncode:
-        fetch = ["git", "--git-dir", git_dir, "fetch", "--depth=1", "--progress", url, commit]
-        subprocess.run(fetch, check=True)
+    git = ["git", "--git-dir", git_dir]
+    known = subprocess.run([*git, "cat-file", "-e", f"{commit}^{{tree}}"], stderr=DEVNULL)
+    if known.returncode:
+        subprocess.run([*git, "fetch", "--depth=1", "--progress", url, commit], check=True)
     return git_dir
 
 
 def extract(git_dir: Path, commit: str, pattern: re.Pattern[str], out: Path) -> list[Path]:
     """Write the files of a commit that match, except those that a stored copy lacks."""
     git = ["git", "--git-dir", str(git_dir)]
-    tree = subprocess.run([*git, "ls-tree", "-rz", commit], check=True, stdout=subprocess.PIPE)
+    tree = subprocess.run([*git, "ls-tree", "-rz", commit], check=True, stdout=PIPE)
     entries = [entry.split("\t", 1) for entry in tree.stdout.decode().split("\0") if entry]
+    entries = [(a.split(), p) for a, p in entries if a.startswith("100")]  # no symbolic links
+    wanted = [(blob, path) for (_, _, blob), path in entries if pattern.fullmatch(path)]
     paths = []
-    with subprocess.Popen(
-        [*git, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as cat:
-        assert cat.stdin
-        assert cat.stdout
-        for about, path in entries:
-            if not (about.startswith("100") and pattern.fullmatch(path)):  # no symbolic links
-                continue
-            cat.stdin.write(about.split()[2].encode() + b"\n")
-            cat.stdin.flush()
-            *_, size = cat.stdout.readline().split()
-            if size == b"missing":
-                continue
-            data = cat.stdout.read(int(size))
-            cat.stdout.read(1)
-            target = out / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-            paths.append(target)
+    with tempfile.TemporaryFile() as blobs:
+        blobs.write("".join(f"{blob}\n" for blob, _ in wanted).encode())
+        blobs.seek(0)
+        cat = subprocess.Popen([*git, "cat-file", "--batch", "--buffer"], stdin=blobs, stdout=PIPE)
+        with cat, cat.stdout as contents:
+            for _, path in wanted:
+                *_, size = contents.readline().split()
+                if size == b"missing":
+                    continue
+                target = out / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(contents.read(int(size)))
+                contents.read(1)
+                paths.append(target)
     return paths
 
 
