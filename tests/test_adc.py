@@ -39,8 +39,8 @@ def test_length_rate_and_channels_are_kept(
 ) -> None:
     source, packed, out = (str(tmp_path / n) for n in (f"in.{suffix}", "x.adc", "out.wav"))
     write_audio(Path(source), samples, rate, 2)
-    coded = encode_file(small, source, packed)
-    decoded = decode_file(small, packed, out)
+    coded = encode_file(source, packed, codec=small)
+    decoded = decode_file(packed, out, codec=small)
     info = soundfile.info(out)
     assert (info.frames, info.samplerate, info.channels) == (samples, rate, 2)
     assert (coded.samples, decoded.samples, decoded.truncated) == (samples, samples, False)
@@ -51,8 +51,8 @@ def test_the_file_is_the_library(small: audiodec.Codec, tmp_path: Path) -> None:
     """Longer than several blocks: a file decodes to what encode and decode give in memory."""
     rate = small.sample_rate
     write_audio(tmp_path / "in.wav", 7 * rate + 5, rate)
-    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), bitrate=1.6)
-    decode_file(small, str(tmp_path / "x.adc"), str(tmp_path / "out.wav"))
+    encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small, bitrate=1.6)
+    decode_file(str(tmp_path / "x.adc"), str(tmp_path / "out.wav"), codec=small)
     audio = soundfile.read(tmp_path / "in.wav", dtype="float32")[0]
     expected = small.decode(small.encode(audio, 1.6), len(audio))
     decoded = soundfile.read(tmp_path / "out.wav", dtype="float32")[0]
@@ -61,7 +61,7 @@ def test_the_file_is_the_library(small: audiodec.Codec, tmp_path: Path) -> None:
 
 def test_mono_mixes_the_channels(small: audiodec.Codec, tmp_path: Path) -> None:
     write_audio(tmp_path / "in.wav", 5000, 16000, 3)
-    coded = encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), mono=True)
+    coded = encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small, mono=True)
     assert coded.channels == 1
 
 
@@ -70,7 +70,7 @@ def test_rate_is_exact_and_overhead_below_two_percent(
 ) -> None:
     ten_seconds = np.tile(speech, 4)[:480_000]
     soundfile.write(tmp_path / "in.wav", ten_seconds, 48000)
-    coded = encode_file(codec, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), bitrate=12)
+    coded = encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=codec, bitrate=12)
     assert coded.payload_bytes * 8 / coded.seconds == 12_000
     assert (tmp_path / "x.adc").stat().st_size < 1.02 * coded.payload_bytes
 
@@ -80,29 +80,29 @@ def test_damage_is_concealed_or_refused(
 ) -> None:
     soundfile.write(tmp_path / "in.wav", np.tile(speech, 3), 48000)
     packed = tmp_path / "x.adc"
-    encode_file(codec, str(tmp_path / "in.wav"), str(packed))
+    encode_file(str(tmp_path / "in.wav"), str(packed), codec=codec)
     whole = packed.read_bytes()
-    decode_file(codec, str(packed), str(tmp_path / "whole.wav"))
+    decode_file(str(packed), str(tmp_path / "whole.wav"), codec=codec)
     out = tmp_path / "out.wav"
 
     damaged = bytearray(whole)
     damaged[64 + 100] ^= 4  # in the first block
     packed.write_bytes(damaged)
-    result = decode_file(codec, str(packed), str(out))
+    result = decode_file(str(packed), str(out), codec=codec)
     assert (result.damaged, result.samples) == (1, 3 * len(speech))
     first, second = (soundfile.read(tmp_path / n)[0] for n in ("whole.wav", "out.wav"))
     after = 256 * 320 + 7200  # the block, and 150 ms in which the decoder forgets
     np.testing.assert_allclose(first[after:], second[after:], atol=1e-4)
     out.unlink()
     with pytest.raises(FormatError, match="block 0"):
-        decode_file(codec, str(packed), str(out), strict=True)
+        decode_file(str(packed), str(out), codec=codec, strict=True)
 
     packed.write_bytes(whole[: 64 + 2566 + 1000])  # one block and a bit
-    result = decode_file(codec, str(packed), str(out))
+    result = decode_file(str(packed), str(out), codec=codec)
     assert (result.truncated, result.samples) == (True, 256 * 320)
     out.unlink()
     with pytest.raises(FormatError, match="truncated"):
-        decode_file(codec, str(packed), str(out), strict=True)
+        decode_file(str(packed), str(out), codec=codec, strict=True)
     assert not list(tmp_path.glob(".*")), "no half-written output stays"
     assert not out.exists()
 
@@ -112,22 +112,22 @@ def test_a_trailer_cannot_lie_about_the_length(small: audiodec.Codec, tmp_path: 
     import zlib
 
     write_audio(tmp_path / "in.wav", 5000, 16000)
-    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"))
+    encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small)
     data = (tmp_path / "x.adc").read_bytes()
     for claim in (0, 2**62):
         body = struct.pack("<HQ", 0, claim)
         (tmp_path / "x.adc").write_bytes(data[:-14] + struct.pack("<I", zlib.crc32(body)) + body)
         with pytest.raises(FormatError, match="claims"):
-            decode_file(small, str(tmp_path / "x.adc"), str(tmp_path / "out.wav"))
+            decode_file(str(tmp_path / "x.adc"), str(tmp_path / "out.wav"), codec=small)
 
 
 def test_the_wrong_model_is_a_clear_error(
     small: audiodec.Codec, codec: audiodec.Codec, tmp_path: Path
 ) -> None:
     write_audio(tmp_path / "in.wav", 5000, 16000)
-    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"))
+    encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small)
     with pytest.raises(ModelError, match="made with model small"):
-        decode_file(codec, str(tmp_path / "x.adc"), str(tmp_path / "out.wav"))
+        decode_file(str(tmp_path / "x.adc"), str(tmp_path / "out.wav"), codec=codec)
 
 
 def test_unusable_input(small: audiodec.Codec, tmp_path: Path) -> None:
@@ -139,24 +139,24 @@ def test_unusable_input(small: audiodec.Codec, tmp_path: Path) -> None:
         ("slow.wav", "sample rate of 1 Hz"),
     ):  # fmt: skip
         with pytest.raises(AudioError, match=reason):
-            encode_file(small, str(tmp_path / name), str(tmp_path / "x.adc"))
+            encode_file(str(tmp_path / name), str(tmp_path / "x.adc"), codec=small)
     assert not (tmp_path / "x.adc").exists()
     write_audio(tmp_path / "in.wav", 500, 16000)
     with pytest.raises(AudioError, match="cannot be written"):
-        encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "no" / "x.adc"))
-    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"))
+        encode_file(str(tmp_path / "in.wav"), str(tmp_path / "no" / "x.adc"), codec=small)
+    encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small)
     with pytest.raises(AudioError, match=r"try \.wav"):
-        decode_file(small, str(tmp_path / "x.adc"), str(tmp_path / "out.xyz"))
+        decode_file(str(tmp_path / "x.adc"), str(tmp_path / "out.xyz"), codec=small)
 
 
 def test_folders_and_devices_as_targets(small: audiodec.Codec, tmp_path: Path) -> None:
     write_audio(tmp_path / "in.wav", 5000, 16000)
     with pytest.raises(AudioError, match="is a folder"):
-        encode_file(small, str(tmp_path / "in.wav"), str(tmp_path))
-    encode_file(small, str(tmp_path / "in.wav"), "/dev/null")
+        encode_file(str(tmp_path / "in.wav"), str(tmp_path), codec=small)
+    encode_file(str(tmp_path / "in.wav"), "/dev/null", codec=small)
     assert Path("/dev/null").is_char_device()
     (tmp_path / "link.adc").symlink_to(tmp_path / "real.adc")
-    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "link.adc"))
+    encode_file(str(tmp_path / "in.wav"), str(tmp_path / "link.adc"), codec=small)
     assert (tmp_path / "link.adc").is_symlink()
     assert (tmp_path / "real.adc").is_file()
 
@@ -186,7 +186,9 @@ def test_interruption_leaves_nothing_and_spares_the_old_file(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), progress=interrupt)
+        encode_file(
+            str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small, progress=interrupt
+        )
     assert (tmp_path / "x.adc").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -194,13 +196,13 @@ def test_interruption_leaves_nothing_and_spares_the_old_file(
 def test_mutated_files_decode_or_are_refused(small: audiodec.Codec, tmp_path: Path) -> None:
     """Through the whole decoder: no crash, no hang, output bounded by the input."""
     write_audio(tmp_path / "in.wav", 50_000, 16000)
-    encode_file(small, str(tmp_path / "in.wav"), str(tmp_path / "x.adc"))
+    encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small)
     whole = (tmp_path / "x.adc").read_bytes()
     source, refused = random.Random(0), 0
     for _ in range(150):
         (tmp_path / "m.adc").write_bytes(mutate(whole, source))
         try:
-            decoded = decode_file(small, str(tmp_path / "m.adc"), str(tmp_path / "out.wav"))
+            decoded = decode_file(str(tmp_path / "m.adc"), str(tmp_path / "out.wav"), codec=small)
         except audiodec.AudioDecError:
             refused += 1
         else:

@@ -67,11 +67,11 @@ def test_long_streams_decode_as_whole_signals_do(small: audiodec.Codec) -> None:
 
 def test_batches_are_independent_signals(small: audiodec.Codec) -> None:
     signals = np.stack([noise(1000, 1), noise(1000, 2)])
-    codes = small.encode(signals)
+    codes = small.encode(signals[:, None])
     assert codes.shape == (2, 4, 7)
     assert np.array_equal(codes[1], small.encode(signals[1]))
     both = small.decode(codes, 1000)
-    np.testing.assert_allclose(both[0], small.decode(codes[0], 1000), atol=1e-6)
+    np.testing.assert_allclose(both[0, 0], small.decode(codes[0], 1000), atol=1e-6)
 
 
 @pytest.mark.parametrize("which", ["small_folder", "bundled"])
@@ -110,7 +110,7 @@ def test_codes_decode_alike_on_another_arithmetic(
 
     network = audiodec.load(runtime="torch")
     codes = codec.encode(np.tile(speech, 4))
-    for parameter in network.runtime.codec.decoder.parameters():  # type: ignore[attr-defined]
+    for parameter in network.network.decoder.parameters():
         parameter.data *= 1 + 1e-7 * torch.randn_like(parameter)
     difference = np.abs(codec.decode(codes) - network.decode(codes))
     quarter = len(difference) // 4
@@ -178,7 +178,7 @@ def test_errors_by_name(small: audiodec.Codec) -> None:
         small.encode(np.zeros(100, np.int16))
     with pytest.raises(AudioError, match="finite"):
         small.encode(np.array([np.nan], np.float32))
-    with pytest.raises(AudioError, match="one signal"):
+    with pytest.raises(AudioError, match="samples are"):
         small.encoder().write(np.zeros((2, 100), np.float32))
     with pytest.raises(FormatError, match=r"0\.\.255"):
         small.decode(np.full((4, 2), 256))

@@ -181,4 +181,4 @@ def test_without_the_extra_it_says_what_to_install() -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert result.returncode == 1
-        assert "pip install 'audiodec[bench]'" in result.stderr
+        assert "pip install '.[bench]'" in result.stderr

@@ -1,17 +1,22 @@
 """AudioDec: a streamable, real-time neural codec for speech.
 
-import audiodec
+import audiodec, soundfile
+samples, rate = soundfile.read("speech.wav", dtype="float32")
 codec = audiodec.load()
-codes = codec.encode(samples)            # float32 in [-1, 1] at codec.sample_rate
-samples = codec.decode(codes, len(samples))
+codes = codec.encode(samples, bitrate=12, sample_rate=rate)
+decoded = codec.decode(codes, len(samples), sample_rate=rate)
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+import os
+from typing import TYPE_CHECKING, Any
 
-from audiodec.codec import Codec, Decoder, Encoder
+# onnxruntime reports its use to its makers unless told not to before it is imported, by us or by
+# a package that we call.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+from audiodec.codec import Codec
 from audiodec.errors import (
     AudioDecError,
     AudioError,
@@ -20,8 +25,11 @@ from audiodec.errors import (
     MissingExtraError,
     ModelError,
 )
-from audiodec.pretrained import ModelFolders, find_model
-from audiodec.runtime.codebooks import check_codebooks
+from audiodec.loading import load
+from audiodec.session import Decoder, Encoder
+
+if TYPE_CHECKING:
+    from audiodec.adc import decode_file, encode_file
 
 __version__ = "0.7.0"
 __all__ = [
@@ -34,43 +42,20 @@ __all__ = [
     "FormatError",
     "MissingExtraError",
     "ModelError",
+    "decode_file",
+    "encode_file",
     "load",
 ]
 
 
-def load(
-    model: str | Path | None = None,
-    *,
-    encoder: str | Path | None = None,
-    decoder: str | Path | None = None,
-    runtime: Literal["onnx", "torch"] = "onnx",
-    threads: int = 1,
-) -> Codec:
-    """Load a model.
+def __getattr__(name: str) -> Any:
+    """Files are read and written by libraries that who only streams need not wait for."""
+    if name not in ("decode_file", "encode_file"):
+        raise AttributeError(f"module 'audiodec' has no attribute {name!r}")
+    from audiodec import adc
 
-    Args:
-        model: name of a bundled model or a model folder; the default model if not given.
-        encoder, decoder: models whose encoder or decoder takes the place of the model's own,
-            e.g. a denoising encoder or a vocoder trained on the same codebooks.
-        runtime: `onnx` needs only the plain install, `torch` the `train` extra.
-        threads: CPU threads of the onnx runtime.
+    return getattr(adc, name)
 
-    Raises:
-        ModelError: no such model, its files are damaged, or encoder and decoder have different
-            codebooks.
-        MissingExtraError: the torch runtime without torch.
-    """
-    if encoder is None and decoder is None:
-        folders = ModelFolders.one(find_model(model))
-    else:
-        folders = ModelFolders.pair(find_model(encoder or model), find_model(decoder or model))
-        check_codebooks(folders)
-    if runtime == "onnx":
-        from audiodec.runtime.onnx import OnnxRuntime
 
-        return Codec(OnnxRuntime(folders, threads))
-    try:
-        from audiodec.runtime.torch import TorchRuntime
-    except ImportError:
-        raise MissingExtraError("the torch runtime", "train") from None
-    return Codec(TorchRuntime(folders))
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -13,10 +14,14 @@ import soxr
 from audiodec.audio_files.reading import open_audio, open_bytes
 from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
-from audiodec.codec import Codec, Playback, check_beam_width
-from audiodec.errors import AudioError, FormatError, ModelError
+from audiodec.checks import check_beam_width, count_codebooks
+from audiodec.codec import Codec
+from audiodec.errors import AudioError, ConfigError, FormatError, ModelError
+from audiodec.loading import load
+from audiodec.playback import Playback
 from audiodec.runtime.base import Samples
 
+BEAM_WIDTH = 4  # what files are coded with unless told otherwise
 READ = 65536  # samples per read
 ROUNDING = 8  # samples that resampling there and back may round off
 Progress = Callable[[float], None]  # told the seconds of audio done since the last call
@@ -24,12 +29,14 @@ Progress = Callable[[float], None]  # told the seconds of audio done since the l
 
 @dataclass(frozen=True)
 class Coded:
-    """What `encode_file` wrote.
+    """What `encode_file` read and wrote.
 
     Attributes:
         rate: Hz of the input.
-        samples: per channel, at that rate.
-        payload_bytes: of packets; `total_bytes` has headers, CRCs and trailer too.
+        channels: Channels that were coded.
+        samples: Samples per channel, at that rate.
+        payload_bytes: Bytes of packets.
+        total_bytes: Bytes of the file, with headers, CRCs and trailer.
     """
 
     rate: int
@@ -48,8 +55,11 @@ class Decoded:
     """What `decode_file` wrote.
 
     Attributes:
-        damaged: blocks that were damaged and concealed.
-        truncated: the file had no valid end; all whole blocks were decoded.
+        rate: Hz of the output.
+        channels: Channels of the output.
+        samples: Samples per channel.
+        damaged: Blocks that were damaged and concealed.
+        truncated: Whether the file had no valid end; all whole blocks were decoded.
     """
 
     rate: int
@@ -60,25 +70,46 @@ class Decoded:
 
 
 def encode_file(
-    codec: Codec,
-    source: str,
-    target: str,
+    source: str | Path,
+    target: str | Path,
     *,
+    codec: Codec | str | Path | None = None,
     bitrate: float | None = None,
-    beam_width: int = 1,
+    beam_width: int = BEAM_WIDTH,
+    num_codebooks: int | None = None,
     mono: bool = False,
     progress: Progress = lambda seconds: None,
 ) -> Coded:
-    """Code any audio file libsndfile reads. `-` is stdin or stdout.
+    """Code an audio file to an `.adc` file, of any length, at any sample rate.
 
-    Several channels are coded one by one, or mixed first with `mono`; a model of several channels
-    takes as many at a time.
+    Several channels are coded one by one; a model of several channels takes as many at a time.
+    The target appears only when it is complete.
+
+    Args:
+        source: Any audio file that libsndfile reads; `-` is stdin.
+        target: The `.adc` file to write; `-` is stdout.
+        codec: A loaded codec, or what `audiodec.load` would load; the default model if not given.
+        bitrate: kbps, one of `Codec.bitrates`; the highest if not given.
+        beam_width: Code sequences kept per frame while searching, 1 to 64; wider is slower and
+            better.
+        num_codebooks: How many codebooks to code with, instead of a bitrate.
+        mono: Whether to mix all channels into one first.
+        progress: Called with the seconds of audio done since its last call.
+
+    Returns:
+        What was read and written.
 
     Raises:
-        AudioError: the input cannot be read, is empty or has too many channels.
-        ConfigError: bitrate or beam width not offered.
+        AudioError: The input cannot be read, is empty or has too many channels, or the target
+            cannot be written.
+        ConfigError: An argument has a value that is not offered.
+        ModelError: There is no such model.
     """
-    num_codebooks, beam_width = codec.config.codebooks_for(bitrate), check_beam_width(beam_width)
+    codec, source, target = _loaded(codec), str(source), str(target)
+    count, width = (
+        count_codebooks(codec.config, bitrate, num_codebooks),
+        check_beam_width(beam_width),
+    )
     with open_audio(source) as audio, write_whole(target) as file:
         channels, together = 1 if mono else audio.channels, codec.channels
         if channels % together or channels // together > MAX_CHANNELS:
@@ -90,39 +121,50 @@ def encode_file(
         header = Header(
             model_id=codec.info.id, weights_hash=codec.info.weights_hash,
             model_rate=codec.sample_rate, rate=audio.samplerate, channels=streams,
-            hop=codec.hop, codebooks=num_codebooks, bits=codec.config.quantizer.code_bits,
+            hop=codec.hop, codebooks=count, bits=codec.config.quantizer.code_bits,
         )  # fmt: skip
         writer, state = Writer(file, header), codec.runtime.encoder_state(streams)
-        count = Count()
-        for block in blocks(resampled(audio, mono, codec.sample_rate, count), codec.hop):
+        read = Count()
+        for block in blocks(resampled(audio, mono, codec.sample_rate, read), codec.hop):
             signals = block.reshape(streams, together, -1)
-            codes, state = codec.runtime.encode(signals, state, num_codebooks, beam_width)
+            codes, state = codec.runtime.encode(signals, state, count, width)
             writer.write_block(list(codes))
             progress(block.shape[1] / codec.sample_rate)
-        if not count.samples:
+        if not read.samples:
             raise AudioError(f"{source} holds no audio")
-        writer.finish(count.samples)
-    return Coded(
-        audio.samplerate, channels, count.samples, writer.payload_bytes, writer.total_bytes
-    )
+        writer.finish(read.samples)
+    return Coded(audio.samplerate, channels, read.samples, writer.payload_bytes, writer.total_bytes)
 
 
 def decode_file(
-    codec: Codec,
-    source: str,
-    target: str,
+    source: str | Path,
+    target: str | Path,
     *,
+    codec: Codec | str | Path | None = None,
     strict: bool = False,
     progress: Progress = lambda seconds: None,
 ) -> Decoded:
-    """Decode an `.adc` file to the original's rate, channels and exact length.
+    """Decode an `.adc` file to the original's sample rate, channels and exact length.
 
-    The target's suffix decides the format; `-` writes WAV to stdout.
+    Damaged blocks are concealed and counted. The target appears only when it is complete.
+
+    Args:
+        source: The `.adc` file; `-` is stdin.
+        target: The audio file to write, in the format of its suffix; `-` writes WAV to stdout.
+        codec: A loaded codec, or what `audiodec.load` would load: the model that the file was
+            made with. The default model if not given.
+        strict: Whether to refuse a file with any damage at all.
+        progress: Called with the seconds of audio done since its last call.
+
+    Returns:
+        What was written, and what was damaged.
 
     Raises:
-        FormatError: not an .adc file, or with `strict` any damage at all.
-        ModelError: the file was made with another model.
+        AudioError: The source cannot be read or the target cannot be written.
+        FormatError: The source is no `.adc` file, or with `strict` damaged or truncated.
+        ModelError: The file was made with another model, or there is no such model.
     """
+    codec, source, target = _loaded(codec), str(source), str(target)
     with open_bytes(source) as file:
         reader = Reader(file)
         header = reader.header
@@ -146,6 +188,14 @@ def decode_file(
             if strict and reader.samples is None:
                 raise FormatError(f"{source} is truncated")
     return Decoded(header.rate, channels, end, reader.damaged, reader.samples is None)
+
+
+def _loaded(codec: Codec | str | Path | None) -> Codec:
+    if isinstance(codec, Codec):
+        return codec
+    if codec is None or isinstance(codec, str | Path):
+        return load(codec)
+    raise ConfigError(f"codec must be a Codec or a model's name or folder, not {codec!r:.40}")
 
 
 def check_model(codec: Codec, header: Header) -> None:

@@ -1,24 +1,56 @@
-"""Sessions: one encoder object and one decoder object per stream, and whole signals at once."""
+"""A loaded model, as a user holds it: whole signals, and streams to open."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiodec.errors import AudioError, ConfigError, FormatError
-from audiodec.runtime.base import Codes, Runtime, Samples
+from audiodec.checks import (
+    Tensor,
+    as_array,
+    check_beam_width,
+    check_codes,
+    check_latents,
+    check_rate,
+    check_signals,
+    check_whole,
+    count_codebooks,
+)
+from audiodec.errors import FormatError
+from audiodec.resampling import resample
+from audiodec.runtime.base import CHUNK, Codes, Runtime, Samples, State
+from audiodec.session import Decoder, Encoder, as_signal
 
-CHUNK = 256  # frames per step when a long signal is processed
-FADE = 0.06  # seconds in which concealment fades to silence
-RECOVER = 0.005  # seconds in which the first packet after a loss fades back in
-MAX_BEAM_WIDTH = 64
+T = TypeVar("T", bound=Tensor)
+Step = Callable[[NDArray[Any], State], tuple[NDArray[Any], State]]
 
 
 class Codec:
-    """A loaded model. Signals are float32 in [-1, 1] at `sample_rate`.
+    """A loaded model, for whole signals; `encoder` and `decoder` open streams.
 
-    Most models code one channel: where `samples` stands in a shape below, a model that codes
-    several together (`channels` above 1) has `channels, samples`.
+    Sound is float in [-1, 1]. A signal is [samples]; a batch has its channels too: [batch, 1,
+    samples]. Models of several channels (`channels` above 1) take [channels, samples] and
+    [batch, channels, samples]. Any other shape is refused. What comes back has the shape that
+    went in: one signal for one signal, a batch for a batch.
+
+    Every method takes arrays and torch tensors. Arrays give arrays; tensors give tensors on the
+    same device, without a gradient.
+
+    Threads may share a Codec. An Encoder or a Decoder is one stream, for one thread at a time.
+    All three can be copied and pickled: with the ONNX runtime they find their model again, by name
+    or folder and by hash; with torch the weights travel along as they are.
+
+    Attributes:
+        sample_rate: Hz at which the model codes.
+        channels: Channels that are coded together.
+        hop: Samples per frame, which is also the algorithmic latency.
+        num_codebooks: Codebooks of the model; the codes of the leading ones suffice to decode.
+        bitrates: kbps on offer; the n-th is that of n codebooks.
+        info: Identity of the model and hashes of its files.
+        config: What the network is made of.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -26,259 +58,296 @@ class Codec:
         self.info = runtime.info
         config = runtime.info.codec
         self.config = config
-        self.sample_rate: int = config.sample_rate  # Hz
-        self.channels: int = config.channels  # coded together
-        self.hop: int = config.hop  # samples per frame, also the algorithmic latency
-        self.bitrates = [config.bitrate(s + 1) for s in range(config.quantizer.codebooks)]  # kbps
+        self.sample_rate: int = config.sample_rate
+        self.channels: int = config.channels
+        self.hop: int = config.hop
+        self.num_codebooks: int = config.quantizer.codebooks
+        self.bitrates = [config.bitrate(n + 1) for n in range(self.num_codebooks)]
 
-    def encode(
-        self, samples: ArrayLike, bitrate: float | None = None, beam_width: int = 1
-    ) -> Codes:
-        """Code a whole signal; the last frame is filled up with zeros.
-
-        Args:
-            samples: [samples] or [batch, samples].
-            bitrate: kbps, one of `bitrates`; the highest by default.
-            beam_width: code sequences kept per frame, 1 to 64: higher is slower and better.
-
-        Returns:
-            codes, int64, [codebooks, frames] or [batch, codebooks, frames].
-
-        Raises:
-            AudioError: wrong shape, or values that are not finite.
-            ConfigError: a bitrate or beam width that is not offered.
-        """
-        num_codebooks, beam_width = self.config.codebooks_for(bitrate), check_beam_width(beam_width)
-        batch, single = _check_signals(samples, self.channels)
-        frames = -(-batch.shape[2] // self.hop)
-        padded = np.pad(batch, ((0, 0), (0, 0), (0, frames * self.hop - batch.shape[2])))
-        state = self.runtime.encoder_state(len(batch))
-        pieces = [np.zeros((len(batch), num_codebooks, 0), np.int64)]
-        for start in range(0, frames, CHUNK):
-            piece = padded[..., start * self.hop : (start + CHUNK) * self.hop]
-            codes, state = self.runtime.encode(piece, state, num_codebooks, beam_width)
-            pieces.append(codes)
-        codes = np.concatenate(pieces, axis=2)
-        return codes[0] if single else codes
-
-    def decode(self, codes: ArrayLike, length: int | None = None) -> Samples:
-        """Codes of a whole signal -> audio.
-
-        Args:
-            codes: [codebooks, frames] or [batch, codebooks, frames]; leading codebooks suffice.
-            length: samples to return, at most frames * hop; all by default.
-
-        Returns:
-            [samples] or [batch, samples].
-
-        Raises:
-            FormatError: wrong shape, or codes beyond the codebooks.
-        """
-        array = self._check_codes(codes)
-        batch = array if array.ndim == 3 else array[None]
-        playback = Playback(self.runtime, len(batch))
-        pieces = [np.zeros((len(batch), self.channels, 0), np.float32)]
-        for start in range(0, batch.shape[2], CHUNK):
-            pieces.append(playback.play(batch[..., start : start + CHUNK]))
-        whole = np.concatenate(pieces, axis=2)[..., :length]
-        if length is not None and whole.shape[2] != length:
-            raise FormatError(f"{array.shape[-1]} frames hold fewer than {length} samples")
-        signals = whole[:, 0] if self.channels == 1 else whole
-        return signals if array.ndim == 3 else signals[0]
-
-    def encoder(
-        self, bitrate: float | None = None, beam_width: int = 1, frames_per_packet: int = 1
-    ) -> Encoder:
-        """A streaming encoder. Raises ConfigError like `encode`."""
-        return Encoder(self.runtime, bitrate, beam_width, frames_per_packet)
-
-    def decoder(self, frames_per_packet: int = 1) -> Decoder:
-        """A streaming decoder for packets of that many frames, of any bitrate."""
-        return Decoder(self.runtime, frames_per_packet)
-
-    def _check_codes(self, codes: ArrayLike) -> Codes:
-        array, q = np.asarray(codes), self.config.quantizer
-        if array.ndim not in (2, 3) or not 0 < array.shape[-2] <= q.codebooks:
-            raise FormatError(
-                f"codes must be [codebooks, frames] or [batch, codebooks, frames] with 1 to "
-                f"{q.codebooks} codebooks, not {array.shape}"
-            )
-        if not np.issubdtype(array.dtype, np.integer):
-            raise FormatError(f"codes must be integers, not {array.dtype}")
-        if array.size and not 0 <= array.min() <= array.max() < q.codebook_size:
-            raise FormatError(f"codes must lie in 0..{q.codebook_size - 1}")
-        return array.astype(np.int64)
-
-
-class Encoder:
-    """One stream: write any number of samples, get the packets they complete, then drain.
-
-    Attributes:
-        bitrate: kbps, one of the model's; may be changed at any time.
-    """
-
-    def __init__(
-        self, runtime: Runtime, bitrate: float | None, beam_width: int, frames_per_packet: int
-    ) -> None:
-        self._runtime, self._config = runtime, runtime.info.codec
-        self._beam_width = check_beam_width(beam_width)
-        frames = _check_frames(frames_per_packet, self._config.quantizer.code_bits)
-        self._format = self._config.packet_format(frames)
-        self.bitrate = bitrate
-        self.reset()
+    def __repr__(self) -> str:
+        return (
+            f"Codec(model={self.info.id!r}, runtime={self.runtime.name!r}, "
+            f"sample_rate={self.sample_rate}, channels={self.channels}, hop={self.hop}, "
+            f"bitrates={[round(kbps, 3) for kbps in self.bitrates]})"
+        )
 
     @property
-    def bitrate(self) -> float:
-        return self._config.bitrate(self._num_codebooks)
+    def network(self) -> Any:
+        """The model as a plain `torch.nn.Module` (`audiodec.nn.network.Network`), to train.
 
-    @bitrate.setter
-    def bitrate(self, kbps: float | None) -> None:
-        self._num_codebooks = self._config.codebooks_for(kbps)
-
-    def reset(self) -> None:
-        """Forget everything: the next sample begins a new stream."""
-        self._state = self._runtime.encoder_state(1)
-        self._waiting = np.zeros((self._config.channels, 0), np.float32)
-
-    def write(self, samples: ArrayLike) -> list[bytes]:
-        """Add samples [n]; returns the packets now complete, oldest first.
+        Its parts `encoder`, `quantizer` and `decoder` are modules too. Gradients flow through
+        `network.decoder(latents)` to the latents and all weights, and through
+        `network.encoder(samples)` to its weights. `network.quantizer.encode` and `decode` have no
+        gradient: pass it around them (straight-through). The Codec uses the same weights: what
+        training makes of them, it codes with.
 
         Raises:
-            AudioError: wrong shape, or values that are not finite.
+            AttributeError: The codec does not run in torch.
         """
-        audio, single = _check_signals(samples, self._config.channels)
-        if not single:
-            raise AudioError(f"a stream takes one signal, not a batch of {np.shape(samples)}")
-        self._waiting = np.concatenate([self._waiting, audio[0]], axis=1)
-        size = self._format.samples
-        ready = self._waiting.shape[1] // size * size
-        packets: list[bytes] = []
-        for start in range(0, ready, step := size * max(1, CHUNK // self._format.frames)):
-            packets += self._encode(self._waiting[:, start : min(start + step, ready)])
-        self._waiting = self._waiting[:, ready:].copy()
-        return packets
+        network = getattr(self.runtime, "network", None)
+        if network is None:
+            raise AttributeError(
+                "this codec runs in onnxruntime and holds no torch network: "
+                "use audiodec.load(..., runtime='torch')"
+            )
+        return network
 
-    def drain(self) -> list[bytes]:
-        """Fill the last packet up with zeros, return it if there is one, and reset."""
-        missing = -self._waiting.shape[1] % self._format.samples
-        self._waiting = np.pad(self._waiting, ((0, 0), (0, missing)))
-        packets = self._encode(self._waiting) if self._waiting.size else []
-        self.reset()
-        return packets
+    @overload
+    def encode(
+        self, samples: T, bitrate: float | None = ..., beam_width: int = ..., *,
+        num_codebooks: int | None = ..., sample_rate: float | None = ...,
+    ) -> T: ...  # fmt: skip
+    @overload
+    def encode(
+        self, samples: ArrayLike, bitrate: float | None = ..., beam_width: int = ..., *,
+        num_codebooks: int | None = ..., sample_rate: float | None = ...,
+    ) -> Codes: ...  # fmt: skip
+    def encode(
+        self,
+        samples: Any,
+        bitrate: float | None = None,
+        beam_width: int = 1,
+        *,
+        num_codebooks: int | None = None,
+        sample_rate: float | None = None,
+    ) -> Any:
+        """Code a signal or a batch of signals; the last frame is filled up with zeros.
 
-    def _encode(self, samples: Samples) -> list[bytes]:
-        codes, self._state = self._runtime.encode(
-            np.ascontiguousarray(samples)[None], self._state, self._num_codebooks, self._beam_width
-        )
-        step = self._format.frames
-        starts = range(0, codes.shape[2], step)
-        return [self._format.pack(codes[0, :, start : start + step]) for start in starts]
+        Args:
+            samples: Sound in [-1, 1], [samples] or [batch, channels, samples].
+            bitrate: kbps, one of `bitrates`; the highest if not given.
+            beam_width: Code sequences kept per frame while searching, 1 to 64. Wider is slower
+                and better; 1 is the greedy search, 4 what files are coded with.
+            num_codebooks: How many codebooks to code with, instead of a bitrate.
+            sample_rate: Hz of the samples, which are resampled if the model's is another. The
+                model's own if not given.
 
-
-class Decoder:
-    """One stream: a packet in, its samples out; None for a lost packet."""
-
-    def __init__(self, runtime: Runtime, frames_per_packet: int) -> None:
-        self._runtime, config = runtime, runtime.info.codec
-        frames = _check_frames(frames_per_packet, config.quantizer.code_bits)
-        self._format = config.packet_format(frames)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: the next packet begins a new stream."""
-        self._playback = Playback(self._runtime, batch=1)
-
-    def decode(self, packet: bytes | None) -> Samples:
-        """Audio of one packet, [frames_per_packet * hop].
-
-        A lost packet (None) repeats the last frame received and fades to silence; what comes
-        after is right again as soon as the decoder has forgotten the loss (150 ms).
+        Returns:
+            Codes, int64, [codebooks, frames] or [batch, codebooks, frames].
 
         Raises:
-            FormatError: the bytes are no packet of this stream; the stream is unchanged.
+            AudioError: The shape is ambiguous or wrong, or the values are no sound in [-1, 1]:
+                integers, not finite, or beyond 10.
+            ConfigError: A bitrate, beam width, number of codebooks or sample rate that is not
+                offered.
         """
-        if packet is None:
-            return self._signal(self._playback.conceal(self._format.frames))
-        return self._signal(self._playback.play(self._format.unpack(packet)[None]))
+        count = count_codebooks(self.config, bitrate, num_codebooks)
+        width, rate = check_beam_width(beam_width), check_rate(sample_rate, self.sample_rate)
+        batch, single, give_back = check_signals(samples, self.channels)
 
-    def _signal(self, audio: Samples) -> Samples:
-        """[1, channels, samples] -> [samples], or [channels, samples] of several channels."""
-        signal: Samples = audio[0, 0] if audio.shape[1] == 1 else audio[0]
-        return signal
+        def step(audio: Samples, state: State) -> tuple[Codes, State]:
+            return self.runtime.encode(audio, state, count, width)
 
+        codes = self._encode(step, batch, rate, np.zeros((len(batch), count, 0), np.int64))
+        return give_back(codes[0] if single else codes)
 
-class Playback:
-    """Codes of parallel streams in, audio out, with concealment of what is missing."""
+    @overload
+    def decode(
+        self, codes: T, length: int | None = ..., *, sample_rate: float | None = ...
+    ) -> T: ...
+    @overload
+    def decode(
+        self, codes: ArrayLike, length: int | None = ..., *, sample_rate: float | None = ...
+    ) -> Samples: ...
+    def decode(
+        self, codes: Any, length: int | None = None, *, sample_rate: float | None = None
+    ) -> Any:
+        """Turn the codes of a whole signal, or of a batch, back into sound.
 
-    def __init__(self, runtime: Runtime, batch: int) -> None:
-        self._runtime, self._config, self._batch = runtime, runtime.info.codec, batch
-        self._state = runtime.decoder_state(batch)
-        self._last: Codes | None = None  # the newest frame received, [batch, codebooks, 1]
-        self._gain = 1.0  # where concealment has faded to
+        Args:
+            codes: Integers, [codebooks, frames] or [batch, codebooks, frames]. The codes of the
+                leading codebooks suffice.
+            length: Samples to return, at the rate that is returned; all if not given. The
+                signal's own length brings it back to the sample.
+            sample_rate: Hz at which to return it; the model's own if not given.
 
-    def play(self, codes: Codes) -> Samples:
-        """Codes [batch, codebooks, frames] -> audio [batch, channels, frames * hop]."""
-        self._last = codes[..., -1:]
-        audio = self._step(codes)
-        if self._gain < 1:
-            ramp = min(audio.shape[2], round(RECOVER * self._config.sample_rate))
-            audio[..., :ramp] *= np.linspace(self._gain, 1, ramp, dtype=np.float32)
-            self._gain = 1.0
-        return audio
+        Returns:
+            Sound, float32 in [-1, 1], [samples] or [batch, channels, samples].
 
-    def conceal(self, frames: int) -> Samples:
-        """Audio [batch, channels, frames * hop] in place of lost frames; silence before the
-        first."""
-        samples = frames * self._config.hop
-        if self._last is None:
-            return np.zeros((self._batch, self._config.channels, samples), np.float32)
-        audio = self._step(np.repeat(self._last, frames, axis=2))
-        fade = np.arange(1, samples + 1, dtype=np.float32) / (FADE * self._config.sample_rate)
-        gain = np.maximum(self._gain - fade, 0)
-        self._gain = float(gain[-1])
-        faded: Samples = np.asarray(audio * gain, np.float32)
-        return faded
+        Raises:
+            FormatError: The codes have a wrong shape, lie beyond the codebooks, or hold fewer
+                samples than asked for.
+            ConfigError: A length or sample rate that cannot be.
+        """
+        array, give_back = as_array(codes, "codes")
+        batch, single = check_codes(array, self.config)
+        return give_back(self._decode(self.runtime.decode, batch, single, length, sample_rate))
 
-    def _step(self, codes: Codes) -> Samples:
-        audio, self._state = self._runtime.decode(codes, self._state)
-        return np.clip(audio, -1, 1)
+    @overload
+    def latents(self, samples: T, *, sample_rate: float | None = ...) -> T: ...
+    @overload
+    def latents(self, samples: ArrayLike, *, sample_rate: float | None = ...) -> Samples: ...
+    def latents(self, samples: Any, *, sample_rate: float | None = None) -> Any:
+        """Compute what the encoder makes of a signal before quantization, less its mean.
 
+        Args:
+            samples: Sound in [-1, 1], [samples] or [batch, channels, samples].
+            sample_rate: Hz of the samples; the model's own if not given.
 
-def check_beam_width(beam_width: int) -> int:
-    """Raises ConfigError unless 1 to 64."""
-    if not 1 <= beam_width <= MAX_BEAM_WIDTH:
-        raise ConfigError(f"beam width must be 1 to {MAX_BEAM_WIDTH}, not {beam_width}")
-    return beam_width
+        Returns:
+            Latents, float32, [dim, frames] or [batch, dim, frames].
 
+        Raises:
+            AudioError, ConfigError: Like `encode`.
+        """
+        rate = check_rate(sample_rate, self.sample_rate)
+        batch, single, give_back = check_signals(samples, self.channels)
+        none = np.zeros((len(batch), self.config.quantizer.dim, 0), np.float32)
+        latents = self._encode(self.runtime.latents, batch, rate, none)
+        return give_back(latents[0] if single else latents)
 
-def _check_frames(frames: int, bits: int) -> int:
-    """Raises ConfigError unless 1 to 1000 frames, and so many that a codebook is a byte or more:
-    a packet's length must tell its codebooks."""
-    least = -(-8 // bits)
-    if not least <= frames <= 1000:
-        raise ConfigError(f"frames_per_packet must be {least} to 1000, not {frames}")
-    return frames
+    @overload
+    def quantize(
+        self, latents: T, bitrate: float | None = ..., beam_width: int = ..., *,
+        num_codebooks: int | None = ...,
+    ) -> T: ...  # fmt: skip
+    @overload
+    def quantize(
+        self, latents: ArrayLike, bitrate: float | None = ..., beam_width: int = ..., *,
+        num_codebooks: int | None = ...,
+    ) -> Codes: ...  # fmt: skip
+    def quantize(
+        self,
+        latents: Any,
+        bitrate: float | None = None,
+        beam_width: int = 1,
+        *,
+        num_codebooks: int | None = None,
+    ) -> Any:
+        """Find the codes for latents.
 
+        Args:
+            latents: As `latents` gives them, [dim, frames] or [batch, dim, frames].
+            bitrate, beam_width, num_codebooks: Like those of `encode`.
 
-def _check_signals(samples: ArrayLike, channels: int) -> tuple[Samples, bool]:
-    """One signal or a batch -> [batch, channels, samples], and whether it was one.
+        Returns:
+            Codes, int64, [codebooks, frames] or [batch, codebooks, frames]: those of `encode`,
+            except where two codes are as near as the rounding of float32.
 
-    Raises:
-        AudioError: wrong shape or type, or values that are not finite.
-    """
-    array: NDArray[np.generic] = np.asarray(samples)
-    shape = "" if channels == 1 else f"{channels}, "
-    usual = 1 if channels == 1 else 2  # dimensions of one signal
-    if array.ndim not in (usual, usual + 1) or (channels > 1 and array.shape[-2] != channels):
-        raise AudioError(
-            f"audio must be [{shape}samples] or [batch, {shape}samples], not {array.shape}"
+        Raises:
+            AudioError: The latents have a wrong shape or are not finite.
+            ConfigError: Like `encode`.
+        """
+        count = count_codebooks(self.config, bitrate, num_codebooks)
+        width = check_beam_width(beam_width)
+        array, give_back = as_array(latents, "latents")
+        batch, single = check_latents(array, self.config)
+        codes = self.runtime.quantize(batch, count, width)
+        return give_back(codes[0] if single else codes)
+
+    @overload
+    def dequantize(self, codes: T) -> T: ...
+    @overload
+    def dequantize(self, codes: ArrayLike) -> Samples: ...
+    def dequantize(self, codes: Any) -> Any:
+        """Look up what codes stand for: the sum of their code vectors.
+
+        Args:
+            codes: Integers, [codebooks, frames] or [batch, codebooks, frames].
+
+        Returns:
+            Quantized latents, float32, [dim, frames] or [batch, dim, frames], beside those of
+            `latents`.
+
+        Raises:
+            FormatError: Like `decode`.
+        """
+        array, give_back = as_array(codes, "codes")
+        batch, single = check_codes(array, self.config)
+        latents = self.runtime.dequantize(batch)
+        return give_back(latents[0] if single else latents)
+
+    @overload
+    def decode_latents(
+        self, latents: T, length: int | None = ..., *, sample_rate: float | None = ...
+    ) -> T: ...
+    @overload
+    def decode_latents(
+        self, latents: ArrayLike, length: int | None = ..., *, sample_rate: float | None = ...
+    ) -> Samples: ...
+    def decode_latents(
+        self, latents: Any, length: int | None = None, *, sample_rate: float | None = None
+    ) -> Any:
+        """Turn latents into sound, e.g. quantized ones or those a model of yours predicts.
+
+        Args:
+            latents: From `dequantize` or `latents`, [dim, frames] or [batch, dim, frames].
+            length, sample_rate: Like those of `decode`.
+
+        Returns:
+            Sound, float32 in [-1, 1], [samples] or [batch, channels, samples].
+
+        Raises:
+            AudioError: The latents have a wrong shape or are not finite.
+            FormatError, ConfigError: Like `decode`.
+        """
+        array, give_back = as_array(latents, "latents")
+        batch, single = check_latents(array, self.config)
+        step = self.runtime.decode_quantized
+        return give_back(self._decode(step, batch, single, length, sample_rate))
+
+    def encoder(
+        self,
+        bitrate: float | None = None,
+        beam_width: int = 1,
+        frames_per_packet: int = 1,
+        *,
+        num_codebooks: int | None = None,
+        sample_rate: float | None = None,
+    ) -> Encoder:
+        """Open a stream of sound to code; see `Encoder` for the arguments.
+
+        Raises:
+            ConfigError: An argument has a value that is not offered.
+        """
+        return Encoder(
+            self.runtime,
+            bitrate,
+            beam_width,
+            frames_per_packet,
+            num_codebooks=num_codebooks,
+            sample_rate=sample_rate,
         )
-    if not np.issubdtype(array.dtype, np.floating):
-        raise AudioError(
-            f"audio must be float in [-1, 1], not {array.dtype}; divide integers first"
-        )
-    audio = array.astype(np.float32)
-    if not np.isfinite(audio).all():
-        raise AudioError("audio holds values that are not finite")
-    single = array.ndim == usual
-    return audio.reshape(1 if single else len(array), channels, array.shape[-1]), single
+
+    def decoder(self, frames_per_packet: int = 1, *, sample_rate: float | None = None) -> Decoder:
+        """Open a stream of packets to decode; see `Decoder` for the arguments.
+
+        Raises:
+            ConfigError: An argument has a value that is not offered.
+        """
+        return Decoder(self.runtime, frames_per_packet, sample_rate=sample_rate)
+
+    def _encode(self, step: Step, batch: Samples, rate: int, none: NDArray[Any]) -> NDArray[Any]:
+        """What `step` makes of the frames of [batch, channels, samples]; `none` of no frame."""
+        audio = resample(batch, rate, self.sample_rate)
+        audio = np.pad(audio, ((0, 0), (0, 0), (0, -audio.shape[2] % self.hop)))
+        made = _in_steps(step, audio, self.runtime.encoder_state(len(audio)), self.hop)
+        return np.concatenate([none, *made], axis=2)
+
+    def _decode(
+        self,
+        step: Step,
+        given: NDArray[Any],
+        single: bool,
+        length: int | None,
+        sample_rate: float | None,
+    ) -> Samples:
+        """Sound of codes or latents, [batch, ..., frames], cut and shaped for the caller."""
+        rate, frames = check_rate(sample_rate, self.sample_rate), given.shape[2]
+        if length is not None:
+            length = check_whole(length, "length", 0)
+            if length > -(-frames * self.hop * rate // self.sample_rate):
+                raise FormatError(f"{frames} frames hold fewer than {length} samples at {rate} Hz")
+        none = np.zeros((len(given), self.channels, 0), np.float32)
+        made = _in_steps(step, given, self.runtime.decoder_state(len(given)), 1)
+        audio = np.clip(np.concatenate([none, *made], axis=2), -1, 1)
+        audio = np.clip(resample(audio, self.sample_rate, rate), -1, 1)[..., :length]
+        return as_signal(audio[0]) if single else audio
+
+
+def _in_steps(step: Step, given: NDArray[Any], state: State, width: int) -> Iterator[NDArray[Any]]:
+    """What a runtime makes of [batch, ..., frames * width], so many frames at a time that memory
+    stays bounded."""
+    for start in range(0, given.shape[2], size := CHUNK * width):
+        made, state = step(given[..., start : start + size], state)
+        yield made

@@ -7,6 +7,7 @@ refused with one line that names the key.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
@@ -205,15 +206,17 @@ class CodecConfig:
         """Number of codebooks whose bitrate is exactly `kbps` (None: all of them).
 
         Raises:
-            ConfigError: no number of codebooks gives that rate.
+            ConfigError: no number of codebooks gives that rate, or it is no number.
         """
-        rates = [self.bitrate(s) for s in range(1, self.quantizer.codebooks + 1)]
+        rates = [self.bitrate(n) for n in range(1, self.quantizer.codebooks + 1)]
         if kbps is None:
             return len(rates)
+        choices = ", ".join(f"{rate:g}" for rate in rates)
+        if not isinstance(kbps, Real) or isinstance(kbps, bool):
+            raise ConfigError(f"bitrate must be a number of kbps, not {kbps!r}; choose {choices}")
         for num_codebooks, rate in enumerate(rates, start=1):
             if math.isclose(rate, kbps, abs_tol=0.01):
                 return num_codebooks
-        choices = ", ".join(f"{rate:g}" for rate in rates)
         raise ConfigError(f"bitrate {kbps:g} kbps is not offered by this model; choose {choices}")
 
 

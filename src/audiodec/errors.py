@@ -27,7 +27,10 @@ class MissingExtraError(AudioDecError):
     """A feature needs an optional dependency that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs extra packages: pip install 'audiodec[{extra}]'")
+        super().__init__(
+            f"{feature} needs extra packages: pip install '.[{extra}]' in a checkout of AudioDec, "
+            f"or pip install 'audiodec-….whl[{extra}]' with the wheel's name"
+        )
         self._made_of = (feature, extra)
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from audiodec.config import ModelInfo, from_json
 from audiodec.errors import ConfigError, ModelError
@@ -25,11 +26,12 @@ def find_model(name: str | Path | None) -> Path:
     Raises:
         ModelError: there is no such model.
     """
-    for folder in (BUNDLED / str(name or DEFAULT), Path(name or DEFAULT)):
-        if (folder / INFO).is_file():
+    wanted = DEFAULT if name is None else name
+    for folder in (BUNDLED / str(wanted), Path(wanted)):
+        if str(wanted) and (folder / INFO).is_file():
             return folder
     known = ", ".join(bundled_models()) or "none"
-    raise ModelError(f"no model {name or DEFAULT!r}: bundled models are {known}; or give a folder")
+    raise ModelError(f"no model '{wanted}': bundled models are {known}; or give a folder")
 
 
 def bundled_models() -> list[str]:
@@ -63,18 +65,23 @@ def read_info(folder: Path) -> ModelInfo:
 class ModelFolders:
     """Where a model's encoder and decoder come from: usually one folder.
 
+    Pickled, it is names or paths, and what the files must be; unpickled, they are checked anew.
+
     Attributes:
         info: what decodes: the decoder's identity, with the encoder's configuration.
+        encoder_info: the identity of the encoder's own model.
     """
 
     encoder: Path
     decoder: Path
     info: ModelInfo
+    encoder_info: ModelInfo
 
     @classmethod
     def one(cls, folder: Path) -> ModelFolders:
         """A whole model. Raises ModelError like `read_info`."""
-        return cls(folder, folder, read_info(folder))
+        info = read_info(folder)
+        return cls(folder.absolute(), folder.absolute(), info, info)
 
     @classmethod
     def pair(cls, encoder: Path, decoder: Path) -> ModelFolders:
@@ -93,4 +100,29 @@ class ModelFolders:
                     f"encoder {first.id} and decoder {second.id} do not fit: {name} {a} and {b}"
                 )
         codec = dataclasses.replace(second.codec, encoder=first.codec.encoder)
-        return cls(encoder, decoder, dataclasses.replace(second, codec=codec))
+        info = dataclasses.replace(second, codec=codec)
+        return cls(encoder.absolute(), decoder.absolute(), info, first)
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str, ModelInfo, ModelInfo]]:
+        # A bundled model goes by its name: the package may lie elsewhere over there.
+        encoder, decoder = (
+            f.name if f.parent == BUNDLED.absolute() else str(f)
+            for f in (self.encoder, self.decoder)
+        )
+        return _find_again, (encoder, decoder, self.info, self.encoder_info)
+
+
+def _find_again(
+    encoder: str, decoder: str, info: ModelInfo, encoder_info: ModelInfo
+) -> ModelFolders:
+    """Raises ModelError unless the files are those that were pickled."""
+    if encoder == decoder:
+        found = ModelFolders.one(find_model(encoder))
+    else:
+        found = ModelFolders.pair(find_model(encoder), find_model(decoder))
+    if (found.info, found.encoder_info) != (info, encoder_info):
+        raise ModelError(
+            f"{decoder} is {found.info.id} now, not the model {info.id} that was pickled: "
+            "its files have changed"
+        )
+    return found

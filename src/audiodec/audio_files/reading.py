@@ -13,8 +13,7 @@ import soundfile
 
 from audiodec.audio_files.names import PIPE
 from audiodec.errors import AudioError
-
-MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; a header's claim decides how much resampling makes
+from audiodec.resampling import MAX_RATE, MIN_RATE
 
 
 @contextmanager

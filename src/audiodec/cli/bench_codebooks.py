@@ -19,7 +19,6 @@ def codebooks(
     as_json: Json = False,
 ) -> None:
     """Perplexity and entropy of each codebook's codes on these clips."""
-    import soxr
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
@@ -32,7 +31,7 @@ def codebooks(
     codec = audiodec.load(model)
     size, paths = codec.config.quantizer.codebook_size, [clip.path for clip in find_clips(clips)]
     codes = (
-        codec.encode(soxr.resample(read_clip(path), RATE, codec.sample_rate), beam_width=beam_width)
+        codec.encode(read_clip(path), beam_width=beam_width, sample_rate=RATE)
         for path in track(paths, "coding", console=console)
     )
     counts = count(codes, size)

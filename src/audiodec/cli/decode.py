@@ -29,7 +29,7 @@ def decode(
     for one, out in jobs:
         try:
             with progress(one, None) as tell:
-                decoded = decode_file(codec, one, out, strict=strict, progress=tell)
+                decoded = decode_file(one, out, codec=codec, strict=strict, progress=tell)
         except AudioDecError as error:
             if len(jobs) == 1:
                 raise

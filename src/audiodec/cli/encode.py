@@ -29,9 +29,9 @@ def encode(
         try:
             with progress(one, duration(one)) as tell:
                 coded = encode_file(
-                    codec,
                     one,
                     out,
+                    codec=codec,
                     bitrate=bitrate,
                     beam_width=beam_width,
                     mono=mono,

@@ -41,9 +41,9 @@ def roundtrip(
         begin = time.perf_counter()
         with progress("encode", duration(source)) as tell:
             coded = encode_file(
-                codec,
                 source,
                 packed,
+                codec=codec,
                 bitrate=bitrate,
                 beam_width=beam_width,
                 mono=mono,
@@ -52,7 +52,7 @@ def roundtrip(
         encoding = time.perf_counter() - begin
         begin = time.perf_counter()
         with progress("decode", coded.seconds) as tell:
-            decode_file(codec, packed, target, progress=tell)
+            decode_file(packed, target, codec=codec, progress=tell)
         decoding = time.perf_counter() - begin
     table = Table(show_header=False, box=None)
     _report(table, codec, coded, load, encoding, decoding)
@@ -108,8 +108,8 @@ def _score(table: Table, original: np.ndarray, result: np.ndarray, rate: int) ->
 
     try:
         scores = score(original, result, rate)
-    except MissingExtraError:
-        table.add_row("quality", escape("needs extra packages: pip install 'audiodec[bench]'"))
+    except MissingExtraError as error:
+        table.add_row("quality", escape(str(error)))
         return
     except ValueError as error:
         table.add_row("quality", f"cannot be scored: {error}")

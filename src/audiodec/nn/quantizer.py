@@ -32,15 +32,32 @@ class ResidualQuantizer(nn.Module):
         """Greedy search.
 
         Args:
-            latents: [batch, dim, frames].
+            latents: what the encoder gave, [batch, dim, frames].
             num_codebooks: how many to code with; all by default.
 
         Returns:
             codes, int64, [batch, codebooks, frames], each below the codebook size.
         """
-        batch, dim, frames = latents.shape
-        centred = latents.transpose(1, 2) - self.mean
-        codes, _ = search(centred.reshape(-1, dim), self.codebooks[:num_codebooks])
+        return self.search(latents.transpose(1, 2) - self.mean, num_codebooks)
+
+    def search(
+        self, centred: Tensor, num_codebooks: int | None = None, beam_width: int = 1
+    ) -> Tensor:
+        """Codes for latents whose mean is taken off already.
+
+        Args:
+            centred: [batch, frames, dim].
+            num_codebooks: how many to code with; all by default.
+            beam_width: code sequences kept from codebook to codebook; 1 is the greedy search.
+
+        Returns:
+            codes, int64, [batch, codebooks, frames].
+        """
+        batch, frames, dim = centred.shape
+        x, codebooks = centred.reshape(-1, dim), self.codebooks[:num_codebooks]
+        codes = (
+            search(x, codebooks)[0] if beam_width == 1 else beam_search(x, codebooks, beam_width)
+        )
         return codes.view(-1, batch, frames).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -72,3 +89,27 @@ def search(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
         codes.append(nearest(x, codebook))
         x = x - functional.embedding(codes[-1], codebook)
     return torch.cat(codes).view(len(codes), -1), torch.stack(residuals)
+
+
+def beam_search(x: Tensor, codebooks: Tensor, width: int) -> Tensor:
+    """The best of the `width` code sequences that are kept from codebook to codebook.
+
+    Args:
+        x: centred latents, [n, dim].
+        codebooks: [codebooks, size, dim].
+
+    Returns:
+        codes, [codebooks, n].
+    """
+    residual = x[:, None]  # [n, kept, dim]
+    paths = torch.zeros(len(x), 1, 0, dtype=torch.int64, device=x.device)
+    rows = torch.arange(len(x), device=x.device)
+    for codebook in codebooks:
+        # |r - c|^2 = |r|^2 - 2 r.c + |c|^2, for every kept path and every code.
+        cost = residual.square().sum(-1, keepdim=True) + codebook.square().sum(-1)
+        cost = (cost - 2 * residual @ codebook.t()).flatten(1)
+        best = cost.topk(min(width, cost.shape[1]), largest=False).indices
+        parent, code = best // len(codebook), best % len(codebook)
+        residual = residual[rows[:, None], parent] - codebook[code]
+        paths = torch.cat([paths[rows[:, None], parent], code[..., None]], dim=-1)
+    return paths[rows, residual.square().sum(-1).argmin(1)].t().contiguous()

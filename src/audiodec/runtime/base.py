@@ -13,6 +13,7 @@ Samples = NDArray[np.float32]
 Codes = NDArray[np.int64]
 State = Any  # belongs to the runtime; callers only hold it and hand it back
 
+CHUNK = 256  # frames per step when a long signal is processed
 NEXT = ".next"  # in the ONNX graphs, state `x` comes in as "x" and goes out as "x.next"
 
 
@@ -20,6 +21,7 @@ class Runtime(Protocol):
     """Runs one model. Streams are independent: they are the batch, and their state is a value."""
 
     info: ModelInfo
+    name: str  # `onnx` or `torch`
 
     def encoder_state(self, batch: int) -> State:
         """State of `batch` fresh encoder streams."""
@@ -36,7 +38,15 @@ class Runtime(Protocol):
         ...
 
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
-        """What the encoder gives before quantization, [batch, dim, frames]."""
+        """What the encoder gives before quantization, less its mean, [batch, dim, frames]."""
+        ...
+
+    def quantize(self, latents: Samples, num_codebooks: int, beam_width: int) -> Codes:
+        """Latents less their mean, [batch, dim, frames] -> codes [batch, codebooks, frames]."""
+        ...
+
+    def dequantize(self, codes: Codes) -> Samples:
+        """Codes [batch, codebooks, frames] -> quantized latents [batch, dim, frames]."""
         ...
 
     def decoder_state(self, batch: int) -> State:

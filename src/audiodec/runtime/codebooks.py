@@ -41,17 +41,17 @@ class Codebooks:
         total = self.vectors[index, codes].sum(1)
         return np.ascontiguousarray(total.transpose(0, 2, 1))
 
-    def search(self, latents: Floats, num_codebooks: int, beam_width: int) -> Codes:
+    def search(self, centred: Floats, num_codebooks: int, beam_width: int) -> Codes:
         """The best of the `beam_width` code sequences that are kept from codebook to codebook.
 
         Args:
-            latents: [batch, dim, frames].
+            centred: latents less their mean, [batch, dim, frames].
 
         Returns:
             codes, [batch, codebooks, frames].
         """
-        batch, dim, frames = latents.shape
-        x = latents.transpose(0, 2, 1).reshape(-1, dim) - self.mean
+        batch, dim, frames = centred.shape
+        x = centred.transpose(0, 2, 1).reshape(-1, dim)
         residual = x[:, None]  # [n, kept, dim]
         paths = np.zeros((len(x), 1, 0), np.int64)
         rows = np.arange(len(x))[:, None]

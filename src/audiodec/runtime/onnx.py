@@ -13,11 +13,13 @@ from audiodec.errors import ModelError
 from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, Codes, Samples, State
 from audiodec.runtime.codebooks import Codebooks
-from audiodec.runtime.huge_pages import huge_pages
 
 
 class OnnxRuntime:
     """Runs the ONNX graphs of a model: one folder, or an encoder's and a decoder's.
+
+    Nothing in it changes, so that threads and copies share it. Pickled, it is its model's name or
+    folder and hashes, and is loaded anew.
 
     Args:
         model: checked folders.
@@ -27,11 +29,20 @@ class OnnxRuntime:
         ModelError: a graph cannot be loaded.
     """
 
+    name = "onnx"
+
     def __init__(self, model: ModelFolders, threads: int = 1) -> None:
+        self._model, self._threads = model, threads
         self.info = model.info
         self.codebooks = Codebooks.read(model.encoder / WEIGHTS)
         self._encoder = _Graph(model.encoder / ENCODER, ["codes", "latents"], threads)
         self._decoder = _Graph(model.decoder / DECODER, ["audio"], threads)
+
+    def __reduce__(self) -> tuple[type[OnnxRuntime], tuple[ModelFolders, int]]:
+        return type(self), (self._model, self._threads)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxRuntime:
+        return self
 
     def encoder_state(self, batch: int) -> State:
         return self._encoder.initial_state(batch)
@@ -41,22 +52,31 @@ class OnnxRuntime:
     ) -> tuple[Codes, State]:
         (codes, latents), state = self._encoder.step("audio", audio, state)
         if beam_width > 1:
-            return self.codebooks.search(latents, num_codebooks, beam_width), state
+            return self.quantize(self._centred(latents), num_codebooks, beam_width), state
         return codes[:, :num_codebooks], state  # the greedy search is inside the graph
 
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
         (_, latents), state = self._encoder.step("audio", audio, state)
-        return latents, state
+        return self._centred(latents), state
+
+    def quantize(self, latents: Samples, num_codebooks: int, beam_width: int) -> Codes:
+        return self.codebooks.search(latents, num_codebooks, beam_width)
+
+    def dequantize(self, codes: Codes) -> Samples:
+        return self.codebooks.decode(codes)
 
     def decoder_state(self, batch: int) -> State:
         return self._decoder.initial_state(batch)
 
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        return self.decode_quantized(self.codebooks.decode(codes), state)
+        return self.decode_quantized(self.dequantize(codes), state)
 
     def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:
         (audio,), state = self._decoder.step("quantized", quantized, state)
         return audio, state
+
+    def _centred(self, latents: Samples) -> Samples:
+        return latents - self.codebooks.mean[:, None]
 
 
 class _Graph:
@@ -68,14 +88,13 @@ class _Graph:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            with huge_pages():
-                self.session = InferenceSession(
-                    str(path),
-                    options,
-                    providers=["CPUExecutionProvider"],
-                    # It would take the SiLU out of the blocked layout of the convolutions around.
-                    disabled_optimizers=["QuickGeluFusion"],
-                )
+            self.session = InferenceSession(
+                str(path),
+                options,
+                providers=["CPUExecutionProvider"],
+                # It would take the SiLU out of the blocked layout of the convolutions around.
+                disabled_optimizers=["QuickGeluFusion"],
+            )
         except Exception as error:  # onnxruntime's own exceptions share no base class
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path} cannot be loaded by onnxruntime: {reason}") from None

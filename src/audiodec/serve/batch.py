@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from audiodec.bitstream.batch import pack_all, unpack_all
 from audiodec.bitstream.packet import PacketFormat
-from audiodec.codec import FADE, RECOVER
+from audiodec.playback import FADE, RECOVER
 from audiodec.runtime.base import Codes, Samples
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.serve.slots import Rows, Slots

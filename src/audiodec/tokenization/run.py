@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiodec.audio_files.writing import write_whole
-from audiodec.codec import check_beam_width
+from audiodec.checks import check_beam_width
 from audiodec.config import ModelInfo
 from audiodec.errors import MissingExtraError
 from audiodec.pretrained import BUNDLED, WEIGHTS, find_model, read_info

@@ -1,0 +1,216 @@
+"""One stream: an encoder from sound to packets, a decoder from packets to sound."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from audiodec.checks import (
+    Tensor,
+    check_beam_width,
+    check_packet_frames,
+    check_rate,
+    check_signals,
+    count_codebooks,
+)
+from audiodec.errors import AudioError, FormatError
+from audiodec.playback import Playback
+from audiodec.resampling import Resampler
+from audiodec.runtime.base import CHUNK, Codes, Runtime, Samples
+
+
+class Encoder:
+    """One stream of sound to packets: write any number of samples, then drain.
+
+    However the sound is cut into pieces, the packets are the same, and hold the codes that
+    `Codec.encode` gives.
+
+    Args:
+        bitrate: kbps, one of `Codec.bitrates`; the highest if not given.
+        beam_width: Code sequences kept per frame while searching, 1 to 64.
+        frames_per_packet: 1 to 1000. More need fewer headers on a network, and wait longer.
+        num_codebooks: How many codebooks to code with, instead of a bitrate.
+        sample_rate: Hz of the samples; the model's own if not given. Resampling makes packets
+            later, e.g. by 20 ms from 44.1 to 48 kHz: a live stream should be at the model's rate.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        bitrate: float | None = None,
+        beam_width: int = 1,
+        frames_per_packet: int = 1,
+        *,
+        num_codebooks: int | None = None,
+        sample_rate: float | None = None,
+    ) -> None:
+        self._runtime, self._config = runtime, runtime.info.codec
+        self._num_codebooks = count_codebooks(self._config, bitrate, num_codebooks)
+        self._beam_width = check_beam_width(beam_width)
+        frames = check_packet_frames(frames_per_packet, self._config.quantizer.code_bits)
+        self._format = self._config.packet_format(frames)
+        rate = check_rate(sample_rate, self._config.sample_rate)
+        self._resampler = Resampler(rate, self._config.sample_rate, self._config.channels)
+        self.reset()
+
+    def __repr__(self) -> str:
+        return (
+            f"Encoder(model={self._runtime.info.id!r}, bitrate={self.bitrate:g}, "
+            f"beam_width={self._beam_width}, frames_per_packet={self._format.frames}, "
+            f"sample_rate={self._resampler.source})"
+        )
+
+    @property
+    def bitrate(self) -> float:
+        """kbps of the packets, one of `Codec.bitrates`; it may be changed at any time.
+
+        Raises:
+            ConfigError: A bitrate that is not offered.
+        """
+        return self._config.bitrate(self._num_codebooks)
+
+    @bitrate.setter
+    def bitrate(self, kbps: float | None) -> None:
+        self._num_codebooks = count_codebooks(self._config, kbps, None)
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codebooks that the packets hold codes of; another way to say `bitrate`.
+
+        Raises:
+            ConfigError: A number that is not offered.
+        """
+        return self._num_codebooks
+
+    @num_codebooks.setter
+    def num_codebooks(self, count: int) -> None:
+        self._num_codebooks = count_codebooks(self._config, None, count)
+
+    def reset(self) -> None:
+        """Forget everything: the next sample begins a new stream."""
+        self._state = self._runtime.encoder_state(1)
+        self._waiting = np.zeros((self._config.channels, 0), np.float32)
+        self._resampler.reset()
+
+    def write(self, samples: ArrayLike | Tensor) -> list[bytes]:
+        """Add samples, and get the packets that are complete now, oldest first.
+
+        Args:
+            samples: Sound in [-1, 1], [samples] of any number; [channels, samples] where the
+                model codes several channels.
+
+        Raises:
+            AudioError: Like `Codec.encode`, or a batch; the stream is as it was before.
+        """
+        audio, single, _ = check_signals(samples, self._config.channels)
+        if not single:
+            raise AudioError(
+                f"a stream takes one signal, not a batch {list(np.shape(audio))}: "
+                "open an encoder for each"
+            )
+        return self._add(self._resampler.push(audio[0]))
+
+    def drain(self) -> list[bytes]:
+        """Get the last packets, the very last filled up with zeros, and reset.
+
+        There may be none: no samples were written since the last packet.
+        """
+        packets = self._add(self._resampler.finish())
+        missing = -self._waiting.shape[1] % self._format.samples
+        packets += self._add(np.zeros((self._config.channels, missing), np.float32))
+        self.reset()
+        return packets
+
+    def _add(self, audio: Samples) -> list[bytes]:
+        """Packets that are complete with these samples at the model's rate."""
+        self._waiting = np.concatenate([self._waiting, audio], axis=1)
+        size = self._format.samples
+        ready = self._waiting.shape[1] // size * size
+        packets: list[bytes] = []
+        for start in range(0, ready, step := size * max(1, CHUNK // self._format.frames)):
+            packets += self._encode(self._waiting[:, start : min(start + step, ready)])
+        self._waiting = self._waiting[:, ready:].copy()
+        return packets
+
+    def _encode(self, samples: Samples) -> list[bytes]:
+        codes, self._state = self._runtime.encode(
+            np.ascontiguousarray(samples)[None],
+            self._state,
+            self._num_codebooks,
+            self._beam_width,
+        )
+        step = self._format.frames
+        starts = range(0, codes.shape[2], step)
+        return [self._format.pack(codes[0, :, start : start + step]) for start in starts]
+
+
+class Decoder:
+    """One stream of packets to sound: a packet in, its samples out; None for a lost packet.
+
+    Packets may be of any bitrate, and change it from one to the next. All samples together are
+    those of `Codec.decode`.
+
+    Args:
+        frames_per_packet: What the encoder was told.
+        sample_rate: Hz at which to return the sound; the model's own if not given. Resampling
+            gives samples later, and `drain` the last of them.
+    """
+
+    def __init__(
+        self, runtime: Runtime, frames_per_packet: int = 1, *, sample_rate: float | None = None
+    ) -> None:
+        self._runtime, config = runtime, runtime.info.codec
+        frames = check_packet_frames(frames_per_packet, config.quantizer.code_bits)
+        self._format = config.packet_format(frames)
+        rate = check_rate(sample_rate, config.sample_rate)
+        self._resampler = Resampler(config.sample_rate, rate, config.channels)
+        self.reset()
+
+    def __repr__(self) -> str:
+        return (
+            f"Decoder(model={self._runtime.info.id!r}, frames_per_packet={self._format.frames}, "
+            f"sample_rate={self._resampler.target})"
+        )
+
+    def reset(self) -> None:
+        """Forget everything: the next packet begins a new stream."""
+        self._playback = Playback(self._runtime, batch=1)
+        self._resampler.reset()
+
+    def decode(self, packet: bytes | None) -> Samples:
+        """Decode a packet, or conceal its loss.
+
+        A lost packet (None) repeats the last frame received and fades to silence; what comes
+        after is right again as soon as the decoder has forgotten the loss (150 ms).
+
+        Returns:
+            Sound, float32 in [-1, 1], [frames_per_packet * hop]; [channels, frames_per_packet *
+            hop] where the model codes several channels. With a sample rate of your own, what of
+            the stream is ready at that rate.
+
+        Raises:
+            FormatError: The bytes are no packet of this stream, which is as it was before.
+        """
+        if packet is None:
+            audio = self._playback.conceal(self._format.frames)
+        else:
+            audio = self._playback.play(self._codes(packet)[None])
+        return as_signal(np.clip(self._resampler.push(audio[0]), -1, 1))
+
+    def drain(self) -> Samples:
+        """Get the samples that resampling has held back, and reset; none without resampling."""
+        rest = np.clip(self._resampler.finish(), -1, 1)
+        self.reset()
+        return as_signal(rest)
+
+    def _codes(self, packet: bytes) -> Codes:
+        """Codes [codebooks, frames]. Raises FormatError like `decode`."""
+        if not isinstance(packet, bytes | bytearray | memoryview):
+            raise FormatError(f"a packet is bytes, or None for a lost one, not {packet!r:.40}")
+        return self._format.unpack(bytes(packet))
+
+
+def as_signal(audio: Samples) -> Samples:
+    """[channels, samples] -> [samples] of one channel, [channels, samples] of several."""
+    signal: Samples = audio[0] if len(audio) == 1 else audio
+    return signal

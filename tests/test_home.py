@@ -1,0 +1,68 @@
+"""Nothing is written outside the files that were named, and nobody is asked or told anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.conftest import SPEECH
+
+WATCH = """
+import os, sys
+def look(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        with open(os.environ["CALLS"], "a") as file:
+            file.write(f"{event} {arguments}\\n")
+sys.addaudithook(look)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recording, an empty home, and a Python that notes each network call."""
+    folder = tmp_path_factory.mktemp("stranger")
+    samples, rate = soundfile.read(SPEECH, frames=24000)
+    soundfile.write(folder / "in.wav", samples, rate)
+    for name in ("home", "watch"):
+        (folder / name).mkdir()
+    (folder / "watch" / "sitecustomize.py").write_text(WATCH)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "audiodec encode in.wav a.adc",
+        "audiodec info a.adc",
+        "audiodec decode a.adc out.wav",
+        "audiodec roundtrip in.wav again.wav",
+        "audiodec models",
+    ],
+)
+def test_the_command_line_leaves_home_as_it_was(command: str, place: Path) -> None:
+    home, calls = place / "home", place / "calls"
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "MPL"))}
+    run = subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        cwd=place, capture_output=True, text=True, check=False,
+        env=outside | {
+            "HOME": str(home), "CALLS": str(calls), "PYTHONPATH": str(place / "watch"),
+            "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
+        },
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert not sorted(home.rglob("*"))
+    assert not calls.exists(), calls.read_text()
+
+
+def test_who_wants_the_telemetry_of_onnxruntime_keeps_it() -> None:
+    code = "import audiodec, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    for given, kept in (({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")):
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("ORT_")}
+        told = subprocess.check_output([sys.executable, "-c", code], text=True, env=outside | given)
+        assert told.strip() == kept
