@@ -288,6 +288,7 @@ def test_loading_refuses_what_it_does_not_offer(arguments: dict[str, Any], words
         audiodec.load(**arguments)
 
 
+@pytest.mark.optional
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here a GPU can be used")
 def test_a_device_that_is_not_there_is_told(small_folder: Path) -> None:
     with pytest.raises(ConfigError, match="'cuda' cannot be used"):
