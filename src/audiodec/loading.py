@@ -38,7 +38,8 @@ def load(
         runtime: `"onnx"` runs on the CPU and needs only the plain install. `"torch"` runs the
             network as a `torch.nn.Module` (`Codec.network`) and needs torch.
         device: Where torch computes: anything that `torch.device` takes, e.g. `"cuda"`; the CPU
-            if not given. Only for the torch runtime.
+            if not given. Only for the torch runtime. On CUDA, torch rounds convolutions to TF32
+            unless `torch.backends.cudnn.allow_tf32 = False`; the default model has none.
         threads: CPU threads of the ONNX runtime. Torch has `torch.set_num_threads` for the whole
             process instead.
 

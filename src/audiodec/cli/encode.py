@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import audiodec
-from audiodec.adc import encode_file
+from audiodec.adc import BEAM_WIDTH, encode_file
 from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, pairs, progress
 from audiodec.errors import AudioDecError
@@ -17,7 +17,7 @@ def encode(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file, folder, or -.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help=".adc file, folder, or -.")],
     bitrate: Bitrate = None,
-    beam_width: BeamWidth = 4,
+    beam_width: BeamWidth = BEAM_WIDTH,
     mono: Mono = False,
     model: Model = None,
 ) -> None:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import audiodec
-from audiodec.adc import Coded, decode_file, encode_file
+from audiodec.adc import BEAM_WIDTH, Coded, decode_file, encode_file
 from audiodec.audio_files.names import PIPE
 from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress
 from audiodec.errors import AudioError, MissingExtraError
@@ -26,7 +26,7 @@ def roundtrip(
     source: Annotated[str, typer.Argument(metavar="IN", help="Audio file.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Where the decoded audio goes.")],
     bitrate: Bitrate = None,
-    beam_width: BeamWidth = 4,
+    beam_width: BeamWidth = BEAM_WIDTH,
     mono: Mono = False,
     model: Model = None,
 ) -> None:

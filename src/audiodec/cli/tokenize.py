@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiodec.adc import BEAM_WIDTH
 from audiodec.cli.common import BeamWidth, Bitrate, Json, Model, console
 from audiodec.errors import AudioDecError
 
@@ -34,7 +35,7 @@ def tokenize(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the shards.")],
     kind: Annotated[Kind, typer.Option("--format", help="Of the shards.")] = Kind.parquet,
     bitrate: Bitrate = None,
-    beam_width: BeamWidth = 4,
+    beam_width: BeamWidth = BEAM_WIDTH,
     model: Model = None,
     shard_size: Annotated[
         float, typer.Option(min=0.001, max=100, help="Hours of audio per shard.")
