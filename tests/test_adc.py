@@ -14,7 +14,7 @@ import soundfile
 
 import audiodec
 from audiodec import AudioError, FormatError, ModelError
-from audiodec.adc import decode_file, encode_file
+from audiodec.adc import BEAM_WIDTH, decode_file, encode_file
 from tests.test_bitstream import mutate
 
 
@@ -54,7 +54,7 @@ def test_the_file_is_the_library(small: audiodec.Codec, tmp_path: Path) -> None:
     encode_file(str(tmp_path / "in.wav"), str(tmp_path / "x.adc"), codec=small, bitrate=1.6)
     decode_file(str(tmp_path / "x.adc"), str(tmp_path / "out.wav"), codec=small)
     audio = soundfile.read(tmp_path / "in.wav", dtype="float32")[0]
-    expected = small.decode(small.encode(audio, 1.6), len(audio))
+    expected = small.decode(small.encode(audio, 1.6, BEAM_WIDTH), len(audio))
     decoded = soundfile.read(tmp_path / "out.wav", dtype="float32")[0]
     np.testing.assert_allclose(decoded, expected, atol=1e-4)  # 16-bit WAV
 

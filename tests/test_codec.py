@@ -172,7 +172,7 @@ def test_silence_stays_silent(codec: audiodec.Codec) -> None:
 def test_errors_by_name(small: audiodec.Codec) -> None:
     with pytest.raises(ConfigError, match=r"choose 0\.8"):
         small.encode(noise(100), bitrate=7)
-    with pytest.raises(ConfigError, match="beam width"):
+    with pytest.raises(ConfigError, match="beam_width"):
         small.encode(noise(100), beam_width=0)
     with pytest.raises(AudioError, match="float"):
         small.encode(np.zeros(100, np.int16))
