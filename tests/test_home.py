@@ -26,7 +26,7 @@ sys.addaudithook(look)
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a recording, an empty home, and a Python that notes each network call."""
     folder = tmp_path_factory.mktemp("stranger")
-    samples, rate = soundfile.read(SPEECH, frames=24000)
+    samples, rate = soundfile.read(SPEECH)
     soundfile.write(folder / "in.wav", samples, rate)
     for name in ("home", "watch"):
         (folder / name).mkdir()
