@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from audiodec.call.endpoint import Endpoint
 from audiodec.errors import AudioDecError, ConfigError
 from audiodec.rtp.packet import MAX_DATAGRAM
+from audiodec.rtp.readable import when_readable
 from audiodec.runtime.base import Samples
 
 CONNECTING = 0.02  # seconds between looks for an answer
@@ -185,24 +186,37 @@ async def open_udp(listen: Address, to: Address) -> AsyncIterator[UdpChannel]:
     Raises:
         ConfigError: an address is not to be had.
     """
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(*to, type=socket.SOCK_DGRAM)
-        connection = socket.socket(found[0][0], socket.SOCK_DGRAM)
-    except OSError as error:
-        raise ConfigError(f"no way to {to[0]}:{to[1]}: {error.strerror}") from None
-    with connection:
+    theirs, own = await _resolved(to), await _resolved(listen)
+    pairs = [(b[4], t[4], t[0]) for t in theirs for b in own if b[0] == t[0]]
+    if not pairs:
+        raise ConfigError(
+            f"no way from {_written(listen)} to {_written(to)}: one is IPv4, the other IPv6"
+        )
+    address, other, family = pairs[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
         connection.setblocking(False)
         try:
-            connection.bind(listen)
-            connection.connect(found[0][4])
+            connection.bind(address)
+            connection.connect(other)
         except OSError as error:
             raise ConfigError(
-                f"no way from {listen[0]}:{listen[1]} to {to[0]}:{to[1]}: {error.strerror}"
+                f"no way from {_written(listen)} to {_written(to)}: {error.strerror}"
             ) from None
         channel = UdpChannel(connection)
-        loop.add_reader(connection, channel.read)
-        try:
+        with when_readable(connection, channel.read):
             yield channel
-        finally:
-            loop.remove_reader(connection)
+
+
+async def _resolved(address: Address) -> list[Any]:
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(*address, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        reason = error.strerror
+    except ValueError:  # an empty or endless label, a zero byte
+        reason = "that is no name"
+    raise ConfigError(f"no way to {_written(address)}: {reason}")
+
+
+def _written(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

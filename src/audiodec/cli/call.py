@@ -144,12 +144,13 @@ def _source(
 
 
 def _sink(stack: ExitStack, path: str | None, device: str | None, rate: int, step: float) -> Sink:
-    from audiodec.sound.voices import Loudspeaker, Muted, file_sink
+    from audiodec.audio_files.recording import record
+    from audiodec.sound.voices import Loudspeaker, Muted
 
     if path == NOTHING:
         return Muted()
     if path is not None:
-        return stack.enter_context(file_sink(path, rate))
+        return stack.enter_context(record(path, rate))
     from audiodec.sound.portaudio import PortAudioDevice
 
     loudspeaker = Loudspeaker(PortAudioDevice("output", device, rate, round(BLOCK * rate)), step)
@@ -159,10 +160,15 @@ def _sink(stack: ExitStack, path: str | None, device: str | None, rate: int, ste
 
 
 def _address(text: str, option: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
-        raise ConfigError(f"{option} needs HOST:PORT, e.g. 192.0.2.1:5004, not {text!r}")
-    return host.strip("[]"), int(port)
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):  # IPv6
+        host = host[1:-1]
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 0
+    if not host or set(host) & set("[]/ ") or not 0 < number < 65536:
+        raise ConfigError(
+            f"{option} needs HOST:PORT, e.g. 192.0.2.1:5004 or [2001:db8::1]:5004, not {text!r}"
+        )
+    return host, number
 
 
 def _loopback(address: Address) -> bool:

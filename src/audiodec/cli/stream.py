@@ -100,7 +100,7 @@ def stream(
         stack.enter_context(_quick_switches())
         stack.enter_context(loop)
         console.print(f"{microphone.name} -> {codec.info.id} -> {loudspeaker.name}; Ctrl-C ends")
-        _attend(loop, seconds, drains)
+        _attend(loop, loudspeaker, seconds, drains)
         summary = loop.snapshot()
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(summary)))
@@ -125,15 +125,22 @@ def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDe
     return PortAudioDevice(kind, wanted, rate, block)
 
 
-def _attend(loop: LiveLoop, seconds: float | None, drains: list[Callable[[], None]]) -> None:
+def _attend(
+    loop: LiveLoop, loudspeaker: AudioDevice, seconds: float | None,
+    drains: list[Callable[[], None]],
+) -> None:  # fmt: skip
     """Show meters and write dumps while the model runs in a thread of its own, until told."""
     stop, end = threading.Event(), time.monotonic() + (seconds or float("inf"))
+
+    def over() -> bool:
+        return work.done() or stop.is_set() or loudspeaker.ended or time.monotonic() >= end
+
     shown = Live(console=console, auto_refresh=False, transient=True)
     screen = shown if console.is_terminal else ExitStack()
     with OrderlyEnd(stop.set), ThreadPoolExecutor(1) as pool, screen:
         work = pool.submit(loop.run, stop)
         try:
-            while not (work.done() or stop.is_set()) and time.monotonic() < end:
+            while not over():
                 wait([work], timeout=REFRESH)
                 for drain in drains:
                     drain()
@@ -149,7 +156,7 @@ def _dump(path: str, rate: int) -> Iterator[tuple[Ring, Callable[[], None]]]:
     """A ring for an audio callback to write to, and how to empty it into the file."""
     import numpy as np
 
-    from audiodec.audio_files.writing import create_audio, write_audio, write_whole
+    from audiodec.audio_files.recording import record
     from audiodec.sound.ring import Ring
 
     ring = Ring(10 * rate)
@@ -157,9 +164,9 @@ def _dump(path: str, rate: int) -> Iterator[tuple[Ring, Callable[[], None]]]:
     def drain() -> None:
         samples = np.zeros(len(ring), np.float32)
         ring.read(samples)
-        write_audio(audio, samples[None])
+        recording.write(samples)
 
-    with write_whole(path) as out, create_audio(out, path, rate, 1) as audio:
+    with record(path, rate) as recording:
         yield ring, drain
         drain()
 

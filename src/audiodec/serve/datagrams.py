@@ -6,12 +6,14 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 from audiodec.call.handshake import KEY
 from audiodec.errors import AudioDecError, ConfigError, FormatError
 from audiodec.rtp.packet import MAX_DATAGRAM, RtpPacket, is_rtcp
+from audiodec.rtp.readable import when_readable
 from audiodec.rtp.srtp import Srtp
 from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.metrics import Metrics
@@ -101,6 +103,7 @@ class Datagrams:
         self.port = 0
         self._limits, self._metrics = limits, metrics
         self._sockets: list[socket.socket] = []
+        self._reading = ExitStack()
         self._legs: dict[int, Leg] = {}
 
     def bind(self, addresses: Iterable[tuple[int, str]], port: int) -> None:
@@ -113,7 +116,7 @@ class Datagrams:
         Raises:
             ConfigError: an address is not to be had.
         """
-        loop, self.port = asyncio.get_running_loop(), port
+        self.port = port
         for family, address in addresses:
             own = socket.socket(family, socket.SOCK_DGRAM)
             self._sockets.append(own)
@@ -128,15 +131,14 @@ class Datagrams:
                     f"no RTP at {address}, UDP port {self.port}: {error.strerror}"
                 ) from None
             self.port = own.getsockname()[1]
-            loop.add_reader(own, self._read, own)
+            self._reading.enter_context(when_readable(own, partial(self._read, own)))
 
     async def __aenter__(self) -> Datagrams:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
+        self._reading.close()
         for own in self._sockets:
-            loop.remove_reader(own)
             own.close()
 
     def open(self) -> Leg:

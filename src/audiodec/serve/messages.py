@@ -99,7 +99,7 @@ def read_tokens(file: Path | None) -> list[str]:
     tokens = os.environ.get(TOKENS, "").split()
     if file is not None:
         try:
-            if file.stat().st_mode & 0o077:
+            if hasattr(os, "getuid") and file.stat().st_mode & 0o077:  # else modes say nothing
                 raise ConfigError(f"{file} is open to other users: chmod 600 {file}")
             listed = file.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:

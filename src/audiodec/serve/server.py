@@ -71,8 +71,9 @@ async def serve(
                 close_timeout=FAREWELL,
                 ping_interval=None,  # `idle` finds the dead; pongs wait behind back-pressure
             )
-        except OSError as error:
-            raise ConfigError(f"cannot serve at {host}, port {port}: {error.strerror}") from None
+        except (OSError, ValueError) as error:  # ValueError: no name of a host
+            reason = error.strerror if isinstance(error, OSError) else "that is no name"
+            raise ConfigError(f"cannot serve at {host}, port {port}: {reason}") from None
         async with server, datagrams:
             datagrams.bind(((s.family, s.getsockname()[0]) for s in server.sockets), port)
             async with asyncio.TaskGroup() as group:  # an engine's failure ends the server

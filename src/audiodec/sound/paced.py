@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from audiodec.audio_files.recording import record
 from audiodec.errors import AudioError
 from audiodec.sound.devices import Callback
-from audiodec.sound.voices import file_sink, file_source
+from audiodec.sound.voices import file_source
 
 
 class _Paced:
@@ -70,15 +71,22 @@ class FileMicrophone(_Paced):
 
 
 class FileLoudspeaker(_Paced):
-    """Sounds into an audio file, which appears when the device stops."""
+    """Sounds into an audio file, which appears when the device stops.
+
+    When the disk is full, the device ends, and `stop` raises AudioError; what was sounded before is
+    kept.
+    """
 
     def start(self, callback: Callback) -> None:
-        sink = self._files.enter_context(file_sink(self.name, self.rate))
+        recording = self._files.enter_context(record(self.name, self.rate))
         block = np.zeros(self.block, np.float32)
 
         def tick() -> bool:
             callback(block)
-            sink.write(block)
+            try:
+                recording.write(block)
+            except AudioError:
+                return False
             return True
 
         self._run(tick, blocks=0)

@@ -10,7 +10,6 @@ import soundfile
 import soxr
 
 from audiodec.audio_files.reading import open_audio
-from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.errors import AudioError
 from audiodec.runtime.base import Samples
 from audiodec.sound.devices import AudioDevice
@@ -48,28 +47,11 @@ class FileSource:
         return np.pad(block, (0, count - len(block)))
 
 
-class FileSink:
-    """Writes what the other end says into an audio file."""
-
-    def __init__(self, audio: soundfile.SoundFile) -> None:
-        self._audio = audio
-
-    def write(self, samples: Samples) -> None:
-        write_audio(self._audio, samples[None])
-
-
 @contextmanager
 def file_source(path: str, rate: int) -> Iterator[FileSource]:
     """A file to speak from. Raises AudioError when it cannot be read."""
     with open_audio(path) as audio:
         yield FileSource(audio, rate)
-
-
-@contextmanager
-def file_sink(path: str, rate: int) -> Iterator[FileSink]:
-    """A file to hear into; it appears at the end. Raises AudioError when it cannot be written."""
-    with write_whole(path) as out, create_audio(out, path, rate, 1) as audio:
-        yield FileSink(audio)
 
 
 class Muted:
