@@ -95,8 +95,11 @@ def test_models_and_latency_as_json() -> None:
     assert listed["name"] == "speech-48k"
     assert listed["default"] is True
     assert listed["bitrates_kbps"] == [1.5 * n for n in range(1, 9)]
-    result = json.loads(run("bench", "latency", "--windows", 10, "--json").stdout)
+    command = ("bench", "latency", "--windows", 10, "--device", "cpu", "--json")
+    result = json.loads(run(*command).stdout)
     rows = result["windows_ms"]
+    assert result["device"] == "cpu"
+    assert len(result["eager_windows_ms"]) == len(rows)
     assert [round(row["length"], 2) for row in rows] == [6.67, 13.33, 26.67, 53.33, 106.67]
     assert all(
         row["algorithmic"] + row["buffering"] == pytest.approx(row["length"]) for row in rows

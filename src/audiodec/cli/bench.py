@@ -34,6 +34,9 @@ def latency(
     eager: Annotated[
         bool, typer.Option("--eager", help="Also time plain torch, window by window beside it.")
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Device of plain torch, e.g. cuda; implies --eager.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Processing time per window, encoder and decoder apart."""
@@ -46,10 +49,11 @@ def latency(
     with tempfile.TemporaryDirectory() as temporary:
         folder = find_model(model) if recipe is None else _untrained(recipe, Path(temporary))
         runtimes: list[Literal["onnx", "torch"]] = ["onnx"]
-        if eager:
+        codecs = [audiodec.load(folder, threads=threads)]
+        if eager or device is not None:
             runtimes.append("torch")
             _limit_torch(threads)
-        codecs = [audiodec.load(folder, runtime=r, threads=threads) for r in runtimes]
+            codecs.append(audiodec.load(folder, runtime="torch", device=device))
         results = dict(zip(runtimes, measure(codecs, windows), strict=True))
         load, first = cold_start(str(folder.resolve()))
     name = codecs[0].info.id if recipe is None else f"{recipe.stem} (random weights, speed only)"
@@ -60,12 +64,14 @@ def latency(
             "cold_start_s": {"load": load, "first_frame": first},
             "windows_ms": [dataclasses.asdict(row) for row in results["onnx"]],
         }
-        if eager:
+        if "torch" in results:
+            result["device"] = device or "cpu"
             result["eager_windows_ms"] = [dataclasses.asdict(row) for row in results["torch"]]
         typer.echo(json.dumps(result))
         return
     for runtime, rows in results.items():
-        title = f"{name}, {runtime}, {threads} thread(s), {windows} windows each, all times in ms"
+        where = f"torch on {device}" if runtime == "torch" and device else runtime
+        title = f"{name}, {where}, {threads} thread(s), {windows} windows each, all times in ms"
         _print_latency(title, rows)
     typer.echo(f"cold start: import and load {load:.2f} s, first frame {1000 * first:.1f} ms")
 
