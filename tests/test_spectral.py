@@ -8,26 +8,26 @@ import torch
 
 from audiodec.config import CodecConfig, SpectralDecoderConfig, SpectralEncoderConfig
 from audiodec.nn.dct import dct_matrix, even_bands
-from audiodec.nn.spectral import SpectralDecoder, SpectralEncoder
+from audiodec.nn.network import make_decoder, make_encoder
 
 
 def test_an_offset_is_taken_off_once_its_frames_are_full(speech: np.ndarray) -> None:
     torch.manual_seed(0)
     config = CodecConfig(encoder=SpectralEncoderConfig(offset_frames=8))
-    encoder = SpectralEncoder(config).eval()
+    encoder = make_encoder(config).eval()
     audio = torch.from_numpy(speech[: 320 * 100])[None, None]
     with torch.no_grad():
         plain, shifted = (encoder.features(x) for x in (audio, audio + 0.1))
     assert torch.allclose(plain[:, 9:], shifted[:, 9:], atol=2e-3)
     assert (plain[:, :4] - shifted[:, :4]).abs().max() > 0.1
-    without = SpectralEncoder(CodecConfig(encoder=SpectralEncoderConfig())).eval()
+    without = make_encoder(CodecConfig(encoder=SpectralEncoderConfig())).eval()
     assert (without.features(audio)[:, 9:] - without.features(audio + 0.1)[:, 9:]).abs().max() > 0.1
 
 
 def test_an_offset_leaves_speech_alone(speech: np.ndarray) -> None:
     audio = torch.from_numpy(speech[: 320 * 100])[None, None]
     with_it, without = (
-        SpectralEncoder(CodecConfig(encoder=SpectralEncoderConfig(offset_frames=n))).features(audio)
+        make_encoder(CodecConfig(encoder=SpectralEncoderConfig(offset_frames=n))).features(audio)
         for n in (16, 0)
     )
     assert (with_it - without).square().mean() < 0.01 * without.square().mean()
@@ -46,7 +46,7 @@ def test_even_bands_divide_the_top(width: float) -> None:
 def test_noise_can_sound_in_one_of_its_bands() -> None:
     torch.manual_seed(0)
     config = CodecConfig(decoder=SpectralDecoderConfig(noise_width=1000.0))
-    decoder = SpectralDecoder(config).eval()
+    decoder = make_decoder(config).eval()
     head, size = decoder.head, config.hop + config.decoder.overlap  # type: ignore[union-attr]
     with torch.no_grad():
         head.gain.weight.zero_()

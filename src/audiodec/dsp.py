@@ -1,8 +1,9 @@
-"""Sound cut into overlapping frames, their spectral envelope, and the way back."""
+"""Sound cut into overlapping frames, their spectral envelope, the way back, and mel filters."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,3 +36,38 @@ def envelope(spectrum: NDArray[Any], rate: int) -> NDArray[Any]:
     kept = round(VOCAL_TRACT * rate)
     cepstrum[..., kept : cepstrum.shape[-1] - kept + 1] = 0
     return np.fft.rfft(cepstrum).real
+
+
+@functools.cache
+def mel_filters(
+    size: int, bands: int, rate: int, scale: Literal["htk", "slaney"] = "htk"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Triangular filters on a mel scale from 0 to half the rate.
+
+    `htk` has triangles of height 1, evenly on O'Shaughnessy's scale, 2595 log10(1 + f / 700);
+    where one is narrower than a bin it takes its nearest bin. `slaney` has triangles of equal
+    area, linearly below 1 kHz and logarithmically above (Slaney, "Auditory Toolbox", 1998), as
+    librosa has by default.
+
+    Args:
+        size: samples of a frame; it has size // 2 + 1 bins.
+        rate: Hz.
+
+    Returns:
+        filters [bins, bands], and the upper edge of each band in Hz [bands].
+    """
+    if scale == "htk":
+        edges = 700 * (10 ** np.linspace(0, np.log10(1 + rate / 1400), bands + 2) - 1)
+    else:
+        step, knee, growth = 200 / 3, 15.0, np.log(6.4) / 27  # Hz per mel, mel at 1 kHz
+        mel = np.linspace(0, knee + np.log(rate / 2000) / growth, bands + 2)
+        edges = np.where(mel < knee, mel * step, 1000 * np.exp(growth * (mel - knee)))
+    frequency = np.linspace(0, rate / 2, size // 2 + 1)[:, None]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    rise, fall = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
+    filters = np.maximum(np.minimum(rise, fall), 0)
+    if scale == "slaney":
+        return filters * 2 / (high - low), high
+    empty = filters.sum(0) == 0
+    filters[np.abs(frequency - centre).argmin(0)[empty], np.flatnonzero(empty)] = 1
+    return filters, high

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
 from audiodec.export.joins import join_channels_last
+from audiodec.export.layers import for_graphs
 from audiodec.export.layout import squeeze_late
 from audiodec.export.translations import TRANSLATIONS
 from audiodec.nn.network import Network
@@ -101,22 +102,18 @@ def export_model(
         }
         network.load_state_dict({k: v.float() for k, v in state.items()})
         (work / WEIGHTS).write_bytes(save(state))
-        hop, channels, dim = (
-            network.config.hop,
-            network.config.channels,
-            network.config.quantizer.dim,
-        )
+        config, form = network.config, for_graphs(network)
         many_frames = torch.export.Dim("frames")
         _export_graph(
-            EncoderGraph(network),
-            torch.zeros(2, channels, 3 * hop),
+            EncoderGraph(form),
+            torch.zeros(2, config.channels, 3 * config.hop),
             network.encoder.initial_state(2),
-            {2: hop * many_frames},
+            {2: config.hop * many_frames},
             work / ENCODER,
         )
         _export_graph(
-            DecoderGraph(network),
-            torch.zeros(2, dim, 3),
+            DecoderGraph(form),
+            torch.zeros(2, config.quantizer.dim, 3),
             network.decoder.initial_state(2),
             {2: many_frames},
             work / DECODER,

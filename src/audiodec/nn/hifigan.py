@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from audiodec.config import CodecConfig, HifiganDecoderConfig
+from audiodec.config import HifiganDecoderConfig
 from audiodec.nn.layers import CausalConv1d, CausalConvTranspose1d
 from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
 
@@ -91,10 +91,8 @@ class HifiganDecoder(Causal):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, config: CodecConfig) -> None:
+    def __init__(self, c: HifiganDecoderConfig, *, channels: int, dim: int) -> None:
         super().__init__()
-        c, dim = config.decoder, config.quantizer.dim
-        assert isinstance(c, HifiganDecoderConfig)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
         layers: list[Causal] = [CausalConv1d(dim, c.channels, c.kernel)]
@@ -105,7 +103,7 @@ class HifiganDecoder(Causal):
             width //= 2
             layers += fusion(width, c)
         layers.append(Pointwise(nn.LeakyReLU()))
-        layers.append(CausalConv1d(width, config.channels, c.kernel))
+        layers.append(CausalConv1d(width, channels, c.kernel))
         layers.append(Pointwise(nn.Tanh()))
         self.layers = Chain(*layers)
 

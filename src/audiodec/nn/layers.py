@@ -80,27 +80,12 @@ class CausalConvTranspose1d(Causal):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         x, after = _with_past(x, state, self.past)
-        if torch.compiler.is_exporting():
-            y = self._as_convolution(x)
-        else:
-            y = self.conv(x)[..., self.past * self.stride : x.shape[-1] * self.stride]
-            y = y if self.bias is None else y + self.bias
-        return y, after
+        return self.upsample(x), after
 
-    def _as_convolution(self, x: Tensor) -> Tensor:
-        """The same for an exported graph: one convolution to `stride` times as many channels,
-        which then become samples (Shi et al., "Is the deconvolution layer the same as a
-        convolutional layer?", 2016). Runtimes read its weights fastest, and with channels last
-        nothing moves."""
-        inputs, outputs, kernel = self.conv.weight.shape
-        # Tap k of a transposed kernel is sample k % stride of the input k // stride steps ago. A
-        # convolution has the newest input last, hence the flip; channels are samples x outputs.
-        taps = functional.pad(self.conv.weight, (0, (self.past + 1) * self.stride - kernel))
-        taps = taps.reshape(inputs, outputs, self.past + 1, self.stride).flip(2)
-        weight = taps.permute(3, 1, 0, 2).reshape(-1, inputs, 1, self.past + 1)
-        bias = None if self.bias is None else self.bias[:, 0].repeat(self.stride)
-        y = functional.conv2d(x.unsqueeze(2), weight, bias).permute(0, 2, 3, 1)
-        return y.reshape(y.shape[0], 1, -1, outputs).permute(0, 3, 1, 2).squeeze(2)
+    def upsample(self, x: Tensor) -> Tensor:
+        """[batch, in, past + n] -> [batch, out, n * stride]."""
+        y: Tensor = self.conv(x)[..., self.past * self.stride : x.shape[-1] * self.stride]
+        return y if self.bias is None else y + self.bias
 
 
 def _past_samples(conv: nn.Conv1d | nn.ConvTranspose1d, batch: int, count: int) -> State:
@@ -134,8 +119,7 @@ class DepthwiseFilter(Causal):
     """One causal filter per channel on channels-last frames: [batch, frames, channels].
 
     Starts as the identity plus noise. In torch on a CPU, shifted multiply-adds are several times
-    faster than a grouped convolution of this size. In an exported graph, where every operation
-    costs some microseconds, it is one convolution over an image of batch x frames.
+    faster than a grouped convolution of this size.
     """
 
     def __init__(self, channels: int, kernel: int, dilation: int) -> None:
@@ -150,21 +134,19 @@ class DepthwiseFilter(Causal):
         return {"past": self.weight.new_zeros(batch, self.past, self.weight.shape[1])}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        frames = x.shape[1]
         x = torch.cat([state["past"].to(x.dtype), x], dim=1)
         after = {"past": x[:, x.shape[1] - self.past :]}
-        weight = self.weight.to(x.dtype)
-        if torch.compiler.is_exporting():
-            y = functional.conv2d(
-                x[None].movedim(-1, 1), weight.t()[:, None, None],
-                dilation=(1, self.dilation), groups=weight.shape[1],
-            )  # fmt: skip
-            return y.movedim(1, -1).squeeze(0), after
+        return self.filter(x, self.weight.to(x.dtype)), after
+
+    def filter(self, x: Tensor, weight: Tensor) -> Tensor:
+        """[batch, past + frames, channels], weight [kernel, channels] ->
+        [batch, frames, channels]."""
+        frames = x.shape[1] - self.past
         starts = range(0, self.past + 1, self.dilation)
         y = x[:, self.past :] * weight[-1]
         for start, w in zip(starts[:-1], weight[:-1], strict=True):
             y = torch.addcmul(y, x[:, start : start + frames], w)
-        return y, after
+        return y
 
 
 def add_weight_norm(module: nn.Module) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
-from audiodec.config import CodecConfig
+from audiodec.config import (
+    CodecConfig,
+    HifiganDecoderConfig,
+    SpectralDecoderConfig,
+    SpectralEncoderConfig,
+)
 from audiodec.nn.hifigan import HifiganDecoder
 from audiodec.nn.quantizer import ResidualQuantizer
 from audiodec.nn.seanet import SeanetDecoder, SeanetEncoder
 from audiodec.nn.spectral import SpectralDecoder, SpectralEncoder
 from audiodec.nn.streaming import Causal
-
-ENCODERS = {"spectral": SpectralEncoder, "seanet": SeanetEncoder}
-DECODERS = {"spectral": SpectralDecoder, "seanet": SeanetDecoder, "hifigan": HifiganDecoder}
 
 
 class Network(nn.Module):
@@ -30,6 +32,24 @@ class Network(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ENCODERS[config.encoder.kind](config)
+        self.encoder = make_encoder(config)
         self.quantizer = ResidualQuantizer(config.quantizer)
-        self.decoder = DECODERS[config.decoder.kind](config)
+        self.decoder = make_decoder(config)
+
+
+def make_encoder(config: CodecConfig) -> Causal:
+    """The encoder of the kind that the configuration asks for."""
+    part, dim = config.encoder, config.quantizer.dim
+    if isinstance(part, SpectralEncoderConfig):
+        return SpectralEncoder(part, hop=config.hop, sample_rate=config.sample_rate, dim=dim)
+    return SeanetEncoder(part, channels=config.channels, dim=dim)
+
+
+def make_decoder(config: CodecConfig) -> Causal:
+    """The decoder of the kind that the configuration asks for."""
+    part, dim = config.decoder, config.quantizer.dim
+    if isinstance(part, SpectralDecoderConfig):
+        return SpectralDecoder(part, hop=config.hop, sample_rate=config.sample_rate, dim=dim)
+    if isinstance(part, HifiganDecoderConfig):
+        return HifiganDecoder(part, channels=config.channels, dim=dim)
+    return SeanetDecoder(part, channels=config.channels, dim=dim)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from audiodec.config import CodecConfig, SeanetDecoderConfig, SeanetEncoderConfig
+from audiodec.config import SeanetDecoderConfig, SeanetEncoderConfig
 from audiodec.nn.layers import CausalConv1d, CausalConvTranspose1d
 from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State
 
@@ -47,10 +47,8 @@ class _Sequence(Causal):
 class SeanetEncoder(_Sequence):
     """Waveform [batch, channels, frames * hop] -> latents [batch, dim, frames]."""
 
-    def __init__(self, config: CodecConfig) -> None:
-        c = config.encoder
-        assert isinstance(c, SeanetEncoderConfig)
-        layers: list[Causal] = [CausalConv1d(config.channels, c.channels, 7, bias=False)]
+    def __init__(self, c: SeanetEncoderConfig, *, channels: int, dim: int) -> None:
+        layers: list[Causal] = [CausalConv1d(channels, c.channels, 7, bias=False)]
         width = c.channels
         for ratio, stride in zip(c.ratios, c.strides, strict=True):
             layers += residual_units(width)
@@ -59,18 +57,16 @@ class SeanetEncoder(_Sequence):
             width = wide
         if c.activated:
             layers.append(Pointwise(nn.ELU()))
-        layers.append(CausalConv1d(width, config.quantizer.dim, 3, bias=False))  # the projector
+        layers.append(CausalConv1d(width, dim, 3, bias=False))  # the projector
         super().__init__(*layers)
 
 
 class SeanetDecoder(_Sequence):
     """Quantized latents [batch, dim, frames] -> waveform [batch, channels, frames * hop]."""
 
-    def __init__(self, config: CodecConfig) -> None:
-        c = config.decoder
-        assert isinstance(c, SeanetDecoderConfig)
+    def __init__(self, c: SeanetDecoderConfig, *, channels: int, dim: int) -> None:
         widths = [c.channels * ratio for ratio in c.ratios] + [c.channels]
-        layers: list[Causal] = [CausalConv1d(config.quantizer.dim, widths[0], 7, bias=False)]
+        layers: list[Causal] = [CausalConv1d(dim, widths[0], 7, bias=False)]
         for wide, narrow, stride in zip(widths, widths[1:], c.strides, strict=False):
             if c.activated:
                 layers.append(Pointwise(nn.ELU()))
@@ -78,7 +74,7 @@ class SeanetDecoder(_Sequence):
             layers += residual_units(narrow)
         if c.activated:
             layers.append(Pointwise(nn.ELU()))
-        layers.append(CausalConv1d(widths[-1], config.channels, 7, bias=False))
+        layers.append(CausalConv1d(widths[-1], channels, 7, bias=False))
         if c.activated:
             layers.append(Pointwise(nn.Tanh()))
         super().__init__(*layers)

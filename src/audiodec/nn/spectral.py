@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiodec.config import CodecConfig, SpectralDecoderConfig, SpectralEncoderConfig
+from audiodec.config import SpectralDecoderConfig, SpectralEncoderConfig
 from audiodec.nn.dct import bark_bands, dct_matrix, even_bands
 from audiodec.nn.layers import DepthwiseFilter, RMSNorm
 from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State, nest, select
@@ -90,11 +90,9 @@ class SpectralFeatures(Causal):
 
     sub_blocks = 8  # levels of the first difference inside the window: time detail
 
-    def __init__(self, config: CodecConfig) -> None:
+    def __init__(self, c: SpectralEncoderConfig, *, hop: int, sample_rate: int) -> None:
         super().__init__()
-        c = config.encoder
-        assert isinstance(c, SpectralEncoderConfig)
-        self.hop = hop = config.hop // c.sub_frames
+        self.hop = hop = hop // c.sub_frames
         self.whitening, self.offset_frames = c.whitening, c.offset_frames
         size, fade = 2 * hop, 24
         window = torch.ones(size)
@@ -102,7 +100,7 @@ class SpectralFeatures(Causal):
         # The newest samples are eased down to 0.3: a jump to nothing would smear the spectrum.
         ease = torch.cos(torch.arange(1, fade + 1) / fade * math.pi / 2)
         window[size - fade :] *= 0.3 + 0.7 * ease
-        average, spread = bark_bands(size, c.bands, config.sample_rate / 2)
+        average, spread = bark_bands(size, c.bands, sample_rate / 2)
         self.register_buffer("dct", dct_matrix(size) * window, persistent=False)
         self.register_buffer("average", average, persistent=False)
         self.register_buffer("spread", spread[:, :hop], persistent=False)
@@ -141,11 +139,9 @@ class SpectralFeatures(Causal):
 class SpectralEncoder(Causal):
     """Waveform [batch, 1, frames * hop] -> latents [batch, dim, frames]."""
 
-    def __init__(self, config: CodecConfig) -> None:
+    def __init__(self, c: SpectralEncoderConfig, *, hop: int, sample_rate: int, dim: int) -> None:
         super().__init__()
-        c = config.encoder
-        assert isinstance(c, SpectralEncoderConfig)
-        self.features = SpectralFeatures(config)
+        self.features = SpectralFeatures(c, hop=hop, sample_rate=sample_rate)
         first = c.width if c.sub_frames == 1 else c.fine_width
         self.input = nn.Linear(self.features.width, first)
         nn.init.normal_(self.input.weight, std=1 / math.sqrt(self.features.hop))
@@ -155,7 +151,7 @@ class SpectralEncoder(Causal):
             fine = stack(c.fine_width, c.expansion, c.fine_kernel, c.fine_dilations)
             blocks = [*fine, Pointwise(Join(c.sub_frames, c.fine_width, c.width)), *blocks]
         self.blocks = Chain(*blocks)
-        self.output = linear(c.width, config.quantizer.dim)
+        self.output = linear(c.width, dim)
 
     def initial_state(self, batch: int) -> State:
         return nest("features", self.features.initial_state(batch)) | nest(
@@ -187,12 +183,10 @@ class GainShapeHead(Causal):
 
     table_size = 128  # frames after which the noise repeats: 0.85 s; divides a file's block
 
-    def __init__(self, config: CodecConfig) -> None:
+    def __init__(self, c: SpectralDecoderConfig, *, hop: int, sample_rate: int) -> None:
         super().__init__()
-        c = config.decoder
-        assert isinstance(c, SpectralDecoderConfig)
-        self.hop, self.overlap = config.hop // c.sub_frames, c.overlap
-        size, nyquist = self.hop + c.overlap, config.sample_rate / 2
+        self.hop, self.overlap = hop // c.sub_frames, c.overlap
+        size, nyquist = self.hop + c.overlap, sample_rate / 2
         width = c.width if c.sub_frames == 1 else c.fine_width
         ramp = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(c.overlap) + 0.5) / c.overlap)
         window = torch.cat([ramp, torch.ones(size - 2 * c.overlap), ramp.flip(0)])
@@ -239,17 +233,15 @@ class GainShapeHead(Causal):
 class SpectralDecoder(Causal):
     """Quantized latents [batch, dim, frames] -> waveform [batch, 1, frames * hop]."""
 
-    def __init__(self, config: CodecConfig) -> None:
+    def __init__(self, c: SpectralDecoderConfig, *, hop: int, sample_rate: int, dim: int) -> None:
         super().__init__()
-        c = config.decoder
-        assert isinstance(c, SpectralDecoderConfig)
-        self.input = linear(config.quantizer.dim, c.width)
+        self.input = linear(dim, c.width)
         blocks = stack(c.width, c.expansion, c.kernel, c.dilations)
         if c.sub_frames > 1:
             fine = stack(c.fine_width, c.expansion, c.fine_kernel, c.fine_dilations)
             blocks = [*blocks, Pointwise(Split(c.sub_frames, c.width, c.fine_width)), *fine]
         self.blocks = Chain(*blocks)
-        self.head = GainShapeHead(config)
+        self.head = GainShapeHead(c, hop=hop, sample_rate=sample_rate)
 
     def initial_state(self, batch: int) -> State:
         return nest("blocks", self.blocks.initial_state(batch)) | nest(

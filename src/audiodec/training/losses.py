@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from audiodec.dsp import mel_filters
 from audiodec.training.published_losses import power_spectrum
 
 MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # window: mel bands
@@ -36,7 +35,7 @@ class SpectralLoss(nn.Module):
         super().__init__()
         self.size, self.hop = size, size // (2 if size <= 512 else 4)
         window = torch.hann_window(size)
-        mel, top = mel_filters(size, MEL_BANDS[size], sample_rate)
+        mel, top = _filters(size, MEL_BANDS[size], sample_rate)
         bins = int(size * min(COMPLEX_BELOW / sample_rate, 0.5)) + 1
         frequency = torch.arange(bins) * sample_rate / size
         weight = (1 + frequency / 400) ** -1.5
@@ -106,7 +105,7 @@ class LevelLoss(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        bands, top = mel_filters(LEVEL_WINDOW, LEVEL_BANDS, sample_rate)
+        bands, top = _filters(LEVEL_WINDOW, LEVEL_BANDS, sample_rate)
         kept = top >= LEVEL_ABOVE
         self.register_buffer("window", torch.hann_window(LEVEL_WINDOW), persistent=False)
         self.register_buffer("bands", bands, persistent=False)
@@ -133,20 +132,7 @@ class LevelLoss(nn.Module):
         return power_spectrum(x, size, size // 4, self.window) @ self.bands
 
 
-def mel_filters(size: int, bands: int, sample_rate: int) -> tuple[Tensor, Tensor]:
-    """Triangular filters on the HTK mel scale.
-
-    Returns:
-        filters [bins, bands], and the upper edge of each band in Hz [bands].
-    """
-    nyquist = sample_rate / 2
-    top = 2595 * math.log10(1 + nyquist / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, bands + 2) / 2595) - 1)
-    frequency = torch.linspace(0, nyquist, size // 2 + 1)[:, None]
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    rise, fall = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
-    filters = torch.minimum(rise, fall).clamp_min(0)
-    # A band narrower than a bin takes its nearest bin.
-    empty = filters.sum(0) == 0
-    filters[(frequency - centre).abs().argmin(0)[empty], empty.nonzero()[:, 0]] = 1
-    return filters, edges[2:]
+def _filters(size: int, bands: int, sample_rate: int) -> tuple[Tensor, Tensor]:
+    """`dsp.mel_filters` as tensors, float32."""
+    filters, top = mel_filters(size, bands, sample_rate)
+    return torch.from_numpy(filters).float(), torch.from_numpy(top).float()

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from audiodec.dsp import mel_filters
 
 STFTS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop, window
 SHAPE_WINDOW = 300  # samples
@@ -24,8 +24,8 @@ class LogMelLoss(nn.Module):
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(self.size), persistent=False)
-        filters = slaney_filters(self.size, self.bands, sample_rate)
-        self.register_buffer("filters", filters, persistent=False)
+        filters, _ = mel_filters(self.size, self.bands, sample_rate, "slaney")
+        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         return functional.l1_loss(self._log_mel(output), self._log_mel(target))
@@ -72,20 +72,3 @@ def power_spectrum(x: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
     """[batch, samples] -> [batch, frames, bins]."""
     spectrum = torch.stft(x, size, hop, len(window), window, return_complex=True)
     return torch.view_as_real(spectrum.transpose(1, 2)).square().sum(-1)
-
-
-def slaney_filters(size: int, bands: int, sample_rate: int) -> Tensor:
-    """Mel triangles of equal area, [bins, bands]: linear below 1 kHz, logarithmic above.
-
-    Slaney, "Auditory Toolbox", 1998; librosa's default.
-    """
-    step, knee, growth = 200 / 3, 15.0, math.log(6.4) / 27  # Hz per mel, mel at 1 kHz
-
-    top = knee + math.log(sample_rate / 2 / 1000) / growth
-    mel = torch.linspace(0, top, bands + 2, dtype=torch.float64)
-    edges = torch.where(mel < knee, mel * step, 1000 * torch.exp(growth * (mel - knee)))
-    frequency = torch.linspace(0, sample_rate / 2, size // 2 + 1, dtype=torch.float64)[:, None]
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    rise, fall = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
-    filters = torch.minimum(rise, fall).clamp_min(0) * 2 / (high - low)
-    return filters.float()

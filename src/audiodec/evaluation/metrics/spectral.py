@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.dsp import mel_filters
 from audiodec.evaluation.metrics.base import Samples
 
 Spectra = NDArray[np.float64]
@@ -18,7 +17,7 @@ def mel_distance(reference: Samples, degraded: Samples, rate: int) -> float:
 
     Hann window of 2048, hop 512, 120 HTK-mel triangles from 0 to half the rate, floor 1e-5.
     """
-    mel = _mel_filters(rate, 2048, 120)
+    mel = mel_filters(2048, 120, rate)[0]
     a, b = (
         np.log10(np.maximum(_magnitudes(x, 2048, 512) @ mel, FLOOR)) for x in (reference, degraded)
     )
@@ -53,7 +52,7 @@ def mel_cepstral_distortion(reference: Samples, degraded: Samples, rate: int) ->
 def _mel_cepstra(x: Samples, rate: int, order: int = 24, bands: int = 80) -> Spectra:
     """c_1 to c_24, [frames, order]: Hann window of 25 ms, hop 5 ms, 80 HTK-mel triangles."""
     size = 2 * round(0.0125 * rate)
-    mel = _mel_filters(rate, size, bands)
+    mel = mel_filters(size, bands, rate)[0]
     weighted = _magnitudes(x, size, round(0.005 * rate)) @ (mel / mel.sum(axis=0))
     place = np.pi * (np.arange(bands)[:, None] + 0.5) / bands
     transform = 2 / bands * np.cos(place * np.arange(1, order + 1))
@@ -64,17 +63,3 @@ def _magnitudes(x: Samples, size: int, hop: int) -> Spectra:
     """Magnitudes of centred frames, [frames, size // 2 + 1], zeros beyond the ends."""
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, size // 2), size)[::hop]
     return np.abs(np.fft.rfft(frames * np.hanning(size + 1)[:-1]))
-
-
-@functools.cache
-def _mel_filters(rate: int, size: int, bands: int) -> Spectra:
-    """HTK-mel triangles of height 1 from 0 to half the rate, [size // 2 + 1, bands]."""
-    edges = 700 * (10 ** (np.linspace(0, np.log10(1 + rate / 1400), bands + 2)) - 1)
-    frequency = np.linspace(0, rate / 2, size // 2 + 1)[:, None]
-    rise = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    fall = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
-    filters = np.maximum(np.minimum(rise, fall), 0)
-    # A band narrower than a bin takes its nearest bin.
-    empty = filters.sum(0) == 0
-    filters[np.abs(frequency - edges[1:-1]).argmin(0)[empty], np.flatnonzero(empty)] = 1
-    return np.asarray(filters)
