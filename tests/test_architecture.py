@@ -142,6 +142,22 @@ def test_imports(path: Path) -> None:
             assert name.split(".")[0] not in NO_TORCH, f"{part} may not import {name}"
 
 
+READERS = {"SoundFile", "blocks", "info", "read"}  # of soundfile; a header's length may lie
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_sound_is_read_through_one_door(path: Path) -> None:
+    if path.is_relative_to(ROOT / "audio_files"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "soundfile":
+            assert not READERS & {alias.name for alias in node.names}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            of = node.func.value
+            if isinstance(of, ast.Name) and of.id == "soundfile":
+                assert node.func.attr not in READERS, "use audio_files.reading"
+
+
 def test_loading_and_coding_imports_no_torch(small_folder: Path) -> None:
     code = (
         "import sys, numpy, audiodec, audiodec.adc, audiodec.cli.main\n"

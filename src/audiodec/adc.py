@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from audiodec.audio_files.reading import open_audio, open_bytes
+from audiodec.audio_files.names import printable
+from audiodec.audio_files.reading import Audio, open_audio
+from audiodec.audio_files.sources import open_bytes
 from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
 from audiodec.checks import check_beam_width, count_codebooks
@@ -37,6 +38,8 @@ class Coded:
         samples: Samples per channel, at that rate.
         payload_bytes: Bytes of packets.
         total_bytes: Bytes of the file, with headers, CRCs and trailer.
+        missing_seconds: Seconds that the input should hold but does not.
+        warnings: Lines that say what is wrong with the input.
     """
 
     rate: int
@@ -44,6 +47,8 @@ class Coded:
     samples: int
     payload_bytes: int
     total_bytes: int
+    missing_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -114,13 +119,13 @@ def encode_file(
         channels, together = 1 if mono else audio.channels, codec.channels
         if channels % together or channels // together > MAX_CHANNELS:
             raise AudioError(
-                f"{source} has {channels} channels; model {codec.info.id} takes {together}, "
-                f"up to {MAX_CHANNELS} times over"
+                f"{printable(source)} has {channels} channels; model {codec.info.id} takes "
+                f"{together}, up to {MAX_CHANNELS} times over"
             )
         streams = channels // together
         header = Header(
             model_id=codec.info.id, weights_hash=codec.info.weights_hash,
-            model_rate=codec.sample_rate, rate=audio.samplerate, channels=streams,
+            model_rate=codec.sample_rate, rate=audio.rate, channels=streams,
             hop=codec.hop, codebooks=count, bits=codec.config.quantizer.code_bits,
         )  # fmt: skip
         writer, state = Writer(file, header), codec.runtime.encoder_state(streams)
@@ -131,9 +136,12 @@ def encode_file(
             writer.write_block(list(codes))
             progress(block.shape[1] / codec.sample_rate)
         if not read.samples:
-            raise AudioError(f"{source} holds no audio")
+            raise AudioError(f"{printable(source)} holds no audio")
         writer.finish(read.samples)
-    return Coded(audio.samplerate, channels, read.samples, writer.payload_bytes, writer.total_bytes)
+    return Coded(
+        audio.rate, channels, read.samples, writer.payload_bytes, writer.total_bytes,
+        audio.missing_seconds, audio.warnings,
+    )  # fmt: skip
 
 
 def decode_file(
@@ -221,21 +229,15 @@ class Count:
     samples: int = 0
 
 
-def resampled(audio: soundfile.SoundFile, mono: bool, rate: int, count: Count) -> Iterator[Samples]:
+def resampled(audio: Audio, mono: bool, rate: int, count: Count) -> Iterator[Samples]:
     """Pieces [channels, n] at `rate`."""
     channels = 1 if mono else audio.channels
-    stream = soxr.ResampleStream(audio.samplerate, rate, channels, dtype="float32")
-    same = audio.samplerate == rate
+    stream = soxr.ResampleStream(audio.rate, rate, channels, dtype="float32")
+    same = audio.rate == rate
     while True:
-        try:
-            piece = audio.read(READ, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise AudioError(
-                f"the input is damaged after {count.samples} samples: {error}"
-            ) from None
+        piece = audio.read(READ)
         last = not len(piece)
         count.samples += len(piece)
-        np.nan_to_num(piece, copy=False)
         if mono:
             piece = piece.mean(axis=1, keepdims=True)
         if not same and (count.samples or not last):

@@ -1,54 +1,166 @@
-"""Opening sound files and pipes."""
+"""One door to sound files: whoever reads sound, reads it through `open_audio`.
+
+libsndfile decodes. What it believes too easily is checked here: a length that the header claims, a
+stream that follows another one, an error in the middle. What can be read is read, and what is
+missing is told in `Audio.warnings`, by everybody in the same words.
+"""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
-import soundfile
+import numpy as np
 
-from audiodec.audio_files.names import PIPE
-from audiodec.errors import AudioError
-from audiodec.resampling import MAX_RATE, MIN_RATE
+from audiodec.audio_files.decoding import Samples, open_stream
+from audiodec.audio_files.measuring import Facts, Measured, measured
+from audiodec.audio_files.names import printable
+from audiodec.audio_files.sources import seekable
 
-
-@contextmanager
-def open_bytes(source: str) -> Iterator[BinaryIO]:
-    """A file or stdin. Raises AudioError when it cannot be read."""
-    if source == PIPE:
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(source, "rb"))
-        except OSError as error:
-            raise AudioError(f"{source} cannot be read: {error.strerror}") from None
-        yield file
+GAP = 4096  # samples that are silent at least, where something is damaged
 
 
 @contextmanager
-def open_audio(source: str) -> Iterator[soundfile.SoundFile]:
-    """A sound file; a pipe is spooled to disk first, because most formats need seeking.
+def open_audio(source: str) -> Iterator[Audio]:
+    """A sound file of any format that libsndfile reads; `-` is stdin.
+
+    What cannot be sought (stdin, a named pipe, `<(...)`) is kept in a temporary file first, because
+    most formats need seeking.
 
     Raises:
-        AudioError: it cannot be read, or claims a sample rate outside 1 to 768 kHz.
+        AudioError: it cannot be read, is empty, or claims a sample rate outside 1 to 768 kHz.
     """
-    with open_bytes(source) as file, tempfile.TemporaryFile() as spool:
-        seekable = file
-        if source == PIPE:
-            shutil.copyfileobj(file, spool)
-            spool.seek(0)
-            seekable = spool
-        try:
-            audio = soundfile.SoundFile(seekable)
-        except soundfile.SoundFileError as error:
-            reason = str(error).split(": ", 1)[-1]
-            raise AudioError(f"{source} is not audio that can be read: {reason}") from None
-        with audio:
-            if not MIN_RATE <= audio.samplerate <= MAX_RATE:
-                raise AudioError(f"{source} claims a sample rate of {audio.samplerate} Hz")
-            yield audio
+    with seekable(source) as file, closing(Audio(source, file, measured(source, file))) as audio:
+        yield audio
+
+
+def read_audio(source: str, longest: float | None = None) -> Sound:
+    """A whole file, or its first `longest` seconds. Raises AudioError like `open_audio`."""
+    with open_audio(source) as audio:
+        most = audio.samples if longest is None else round(longest * audio.rate)
+        samples = audio.read(min(most, audio.samples))
+        return Sound(samples, audio.rate, audio.warnings)
+
+
+def describe_audio(source: str) -> Facts:
+    """How long a file is, as `open_audio` has it. Raises AudioError like `open_audio`."""
+    with seekable(source) as file:
+        return measured(source, file).facts
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file in memory: samples [n, channels], Hz, and what was wrong with it."""
+
+    samples: Samples
+    rate: int
+    warnings: tuple[str, ...]
+
+
+class Audio:
+    """An open sound file.
+
+    Attributes:
+        rate: Hz.
+        samples: per channel, that `read` gives in all.
+    """
+
+    def __init__(self, name: str, file: BinaryIO, measured: Measured) -> None:
+        facts = measured.facts
+        self.rate, self.channels, self.samples = facts.rate, facts.channels, facts.samples
+        self._name, self._file, self._measured = name, file, measured
+        self._position = self._silent = 0  # samples read; of these, samples without a sound
+        self._link = 0  # the stream being read
+        self._gap = self._step = 0  # samples left of a damaged stretch, and its length
+        self._stream = open_stream(name, file, measured.finding.links[0])
+        self._left = measured.lengths[0]  # samples of it
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.rate
+
+    @property
+    def missing_seconds(self) -> float:
+        """Of what the header claims, so far as it has been read."""
+        return self._measured.facts.missing_seconds + self._silent / self.rate
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines that say what is wrong with the file, so far as it has been read."""
+        known = self._measured.facts.warnings
+        if not self._silent:
+            return known
+        seconds = self._silent / self.rate
+        return (
+            *known,
+            f"{printable(self._name)} is damaged: {seconds:.2f} s of {self.seconds:.2f} s "
+            "cannot be decoded and are silent",
+        )
+
+    def read(self, count: int) -> Samples:
+        """The next samples, [n, channels]; fewer than `count` only at the end.
+
+        What is damaged in the middle is silent, and what follows it is in its place, where the
+        format can be sought in.
+
+        Raises:
+            AudioError: the file cannot be read any more.
+        """
+        count = min(count, self.samples - self._position)
+        out = np.zeros((count, self.channels), np.float32)
+        filled = 0
+        while filled < count:
+            piece = self._next(count - filled)
+            out[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        self._position += count
+        return np.nan_to_num(out, copy=False)
+
+    def seek(self, sample: int) -> None:
+        """Go on reading at that sample of all."""
+        start = 0
+        self._position = min(sample, self.samples)
+        for link, length in enumerate(self._measured.lengths):
+            if self._position < start + length:
+                self._begin(link, self._position - start)
+                return
+            start += length
+
+    def _next(self, count: int) -> Samples:
+        """1 to `count` samples; there are so many, or they are silent."""
+        while not self._left:
+            self._begin(self._link + 1)
+        count = min(count, self._left)
+        if not self._gap:
+            piece = self._stream.some(count)
+            if len(piece):
+                self._left -= len(piece)
+                return piece
+            self._stream.check()
+            self._gap = self._step = min(GAP, self._left)
+        silence = np.zeros((min(count, self._gap), self.channels), np.float32)
+        self._left -= len(silence)
+        self._gap -= len(silence)
+        self._silent += len(silence)
+        if not self._gap and self._left and not self._resume():
+            # Twice as far each time: a large damage must not take long to get over.
+            self._step = self._gap = min(2 * self._step, self._left)
+        return silence
+
+    def _resume(self) -> bool:
+        """Whether the stream can be decoded from here on."""
+        link = self._link
+        return self._begin(link, self._measured.lengths[link] - self._left)
+
+    def _begin(self, link: int, sample: int = 0) -> bool:
+        self._stream.close()
+        parts, length = self._measured.finding.links[link], self._measured.lengths[link]
+        self._stream = open_stream(self._name, self._file, parts)
+        self._link, self._left, self._gap = link, length - sample, 0
+        return self._stream.skip(sample, exact=self._measured.finding.trusted)
+
+    def close(self) -> None:
+        """Give back what libsndfile holds."""
+        self._stream.close()

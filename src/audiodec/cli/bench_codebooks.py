@@ -9,7 +9,7 @@ import math
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import BeamWidth, Json, Model, console
+from audiodec.cli.common import BeamWidth, Json, Model, check_clips, console
 
 
 def codebooks(
@@ -30,6 +30,7 @@ def codebooks(
 
     codec = audiodec.load(model)
     size, paths = codec.config.quantizer.codebook_size, [clip.path for clip in find_clips(clips)]
+    heard = check_clips(clips, paths)
     codes = (
         codec.encode(read_clip(path), beam_width=beam_width, sample_rate=RATE)
         for path in track(paths, "coding", console=console)
@@ -38,7 +39,9 @@ def codebooks(
     rows, frames = list(usage(counts)), int(counts[0].sum())
     if as_json:
         found = [dataclasses.asdict(row) for row in rows]
-        typer.echo(json.dumps({"model": codec.info.id, "frames": frames, "codebooks": found}))
+        typer.echo(
+            json.dumps({"model": codec.info.id, "frames": frames, "codebooks": found, **heard})
+        )
         return
     bits = sum(row.bits for row in rows)
     table = Table(

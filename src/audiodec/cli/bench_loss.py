@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from audiodec.cli.bench_quality import Clips, print_scores
-from audiodec.cli.common import Json, Model, console
+from audiodec.cli.common import Json, Model, check_clips, console
 
 
 def loss(
@@ -30,6 +30,7 @@ def loss(
     from audiodec.evaluation.quality import find_clips
 
     shares, paths = rates or [0.0, 0.01, 0.05, 0.1, 0.2], [c.path for c in find_clips(clips)]
+    heard = check_clips(clips, paths)
     scores = measure(audiodec.load(model), bitrate, paths, shares, burst, jitter)
     total = 3 * len(paths) * len(shares)
-    print_scores(list(track(scores, "scoring", total, console=console)), len(paths), as_json)
+    print_scores(list(track(scores, "scoring", total, console=console)), len(paths), as_json, heard)

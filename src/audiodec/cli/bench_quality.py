@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiodec.cli.common import Json, Model, console
+from audiodec.cli.common import Json, Model, check_clips, console
 from audiodec.errors import AudioError
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def quality(
     if keep and out is None:
         raise AudioError("--keep needs --out, the folder to keep sounds in")
     found = find_clips(clips, labels)
+    heard = check_clips(clips, [clip.path for clip in found])
     specs, metrics = choose_codecs(codec, bitrate, model, beam_width), tuple(metric or METRICS)
     folder = _folder(out) if out else None
     store = Store(folder / "cache.sqlite" if folder else None)
@@ -104,7 +105,7 @@ def quality(
     scores = run.scores()
     if folder:
         write_scores(scores, about_run(found), folder / "scores.parquet")
-    print_scores(scores, len(found), as_json)
+    print_scores(scores, len(found), as_json, heard)
 
 
 def _folder(out: Path) -> Path:
@@ -115,8 +116,14 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def print_scores(scores: Sequence[Score], clips: int, as_json: bool) -> None:
-    """Means by codec, on stdout."""
+def print_scores(
+    scores: Sequence[Score], clips: int, as_json: bool, heard: Mapping[str, Any]
+) -> None:
+    """Means by codec, on stdout.
+
+    Args:
+        heard: what is wrong with the clips, from `check_clips`.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -129,7 +136,7 @@ def print_scores(scores: Sequence[Score], clips: int, as_json: bool) -> None:
             label: {value: _plain(summarise(own)) for value, own in groups(scores, label).items()}
             for label in LABELS
         }
-        typer.echo(json.dumps({"clips": clips, "codecs": _plain(summary), "by": by}))
+        typer.echo(json.dumps({"clips": clips, "codecs": _plain(summary), "by": by, **heard}))
         return
     table = Table(title=f"{clips} clips, mean and half the 95 % bootstrap interval")
     for column in ("codec", "measured kbps", *metrics):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import Json, Model, console
+from audiodec.cli.common import Json, Model, check_clips, console
 
 if TYPE_CHECKING:
     from audiodec.evaluation.robustness import Heard
@@ -35,7 +35,9 @@ def robustness(
     from audiodec.evaluation.robustness import measure, summarise
 
     codec = audiodec.load(model)
-    rate, found = codec.sample_rate, [read_clip(clip.path) for clip in find_clips(clips)]
+    rate, paths = codec.sample_rate, [clip.path for clip in find_clips(clips)]
+    heard_wrong = check_clips(clips, paths)
+    found = [read_clip(path) for path in paths]
     voices = [np.asarray(soxr.resample(samples, RATE, rate), np.float32) for samples in found]
     made = conditions(rate, voices, noise, music)
     total = len(made) * len(voices)
@@ -46,6 +48,7 @@ def robustness(
             "model": codec.info.id,
             "bitrate_kbps": codec.bitrates[-1],
             "conditions": [dataclasses.asdict(row) for row in rows],
+            **heard_wrong,
         }
         typer.echo(json.dumps(result))
         return

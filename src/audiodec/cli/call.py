@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiodec.cli.common import Bitrate, Json, Model, console
+from audiodec.cli.common import Bitrate, Json, Model, console, warn
 from audiodec.ending import OrderlyEnd
 from audiodec.errors import ConfigError
 
@@ -62,6 +62,7 @@ def start(
     import audiodec
     from audiodec.call.endpoint import Endpoint
     from audiodec.call.keys import read_key
+    from audiodec.sound.voices import FileSource
 
     own, other = _address(bind, "--bind"), _address(to, "--to")
     secret = read_key(key_file)
@@ -80,6 +81,10 @@ def start(
         except asyncio.CancelledError:
             console.print("hung up")
     summary = endpoint.summary(time.monotonic())
+    warnings = source.warnings if isinstance(source, FileSource) else ()
+    missing = source.missing_seconds if isinstance(source, FileSource) else 0.0
+    summary |= {"missing_seconds": missing, "warnings": warnings}
+    warn(warnings)
     if as_json:
         typer.echo(json.dumps(summary))
     else:

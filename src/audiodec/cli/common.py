@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from audiodec.adc import Progress
-from audiodec.audio_files.names import PIPE
+from audiodec.audio_files.folder import list_folder
+from audiodec.audio_files.names import PIPE, printable
+from audiodec.audio_files.reading import describe_audio
 from audiodec.errors import AudioError
 
 Model = Annotated[
@@ -24,7 +26,35 @@ BeamWidth = Annotated[
 Mono = Annotated[bool, typer.Option("--mono", help="Mix all channels into one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-console = Console(stderr=True, highlight=False)  # stdout is for results and pipes
+# On stderr, as stdout is for results and pipes; without markup, as names may have brackets in them.
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Say what is wrong with an input, each in one line."""
+    for line in lines:
+        console.print(f"warning: {line}", soft_wrap=True)
+
+
+def pass_over(lines: Iterable[str]) -> None:
+    """Say what is left out of a job, each in one line."""
+    for line in lines:
+        console.print(f"left out: {line}", soft_wrap=True)
+
+
+def check_clips(sources: Iterable[Path], clips: Iterable[Path]) -> dict[str, Any]:
+    """Say what is left out of folders, and what is wrong with the clips that were found.
+
+    Returns:
+        the same for JSON: `missing_seconds` and `warnings`.
+    """
+    for source in sources:
+        if source.is_dir():
+            pass_over(list_folder(source).left_out)
+    facts = [describe_audio(str(path)) for path in clips]
+    warnings = [line for one in facts for line in one.warnings]
+    warn(warnings)
+    return {"missing_seconds": sum(one.missing_seconds for one in facts), "warnings": warnings}
 
 
 @contextmanager
@@ -38,23 +68,23 @@ def progress(label: str, total: float | None) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f} s of audio"),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(printable(label), total=total)
         yield lambda seconds: bar.advance(task, seconds)
 
 
 def duration(path: str) -> float | None:
     """Seconds of an audio file; None where that cannot be told beforehand."""
-    import soundfile
-
+    if path == PIPE or not Path(path).is_file():  # a named pipe can be read only once
+        return None
     try:
-        return None if path == PIPE else float(soundfile.info(path).duration)
-    except (OSError, soundfile.SoundFileError):
+        return describe_audio(path).seconds
+    except AudioError:
         return None
 
 
@@ -68,16 +98,22 @@ def pairs(source: str, target: str, suffixes: set[str], to: str) -> list[tuple[s
     Raises:
         AudioError: the folder holds no such file, or two inputs would share an output.
     """
+    if not source or not target:
+        raise AudioError("a name is empty: is it a variable that is not set?")
     folder = Path(source)
     if source == PIPE or not folder.is_dir():
         return [(source, target)]
-    inputs = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes]
+    found = list_folder(folder, suffixes)
+    pass_over(found.left_out)
+    inputs = found.files
     if not inputs:
-        raise AudioError(f"{source} holds no file ending in {', '.join(sorted(suffixes))}")
+        raise AudioError(
+            f"{printable(source)} holds no file ending in {', '.join(sorted(suffixes))}"
+        )
     outputs = [Path(target) / p.relative_to(folder).with_suffix(to) for p in inputs]
     if len(set(outputs)) < len(outputs):
         twice = next(o for o in outputs if outputs.count(o) > 1)
-        raise AudioError(f"two inputs would both become {twice}: rename one")
+        raise AudioError(f"two inputs would both become {printable(str(twice))}: rename one")
     for output in outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
     return [(str(i), str(o)) for i, o in zip(inputs, outputs, strict=True)]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
 import audiodec
 from audiodec.adc import BEAM_WIDTH, encode_file
-from audiodec.audio_files.names import AUDIO_SUFFIXES
-from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, pairs, progress
+from audiodec.audio_files.names import AUDIO_SUFFIXES, printable
+from audiodec.cli.common import (
+    BeamWidth,
+    Bitrate,
+    Json,
+    Model,
+    Mono,
+    console,
+    duration,
+    pairs,
+    progress,
+    warn,
+)
 from audiodec.errors import AudioDecError
 
 
@@ -20,10 +33,11 @@ def encode(
     beam_width: BeamWidth = BEAM_WIDTH,
     mono: Mono = False,
     model: Model = None,
+    as_json: Json = False,
 ) -> None:
     """Code speech: any format libsndfile reads, any sample rate and channel count."""
     codec = audiodec.load(model)
-    failed = 0
+    failed, done = 0, list[dict[str, Any]]()
     jobs = pairs(source, target, AUDIO_SUFFIXES, ".adc")
     for one, out in jobs:
         try:
@@ -40,16 +54,20 @@ def encode(
         except AudioDecError as error:
             if len(jobs) == 1:
                 raise
-            console.print(f"skipped: {error}", markup=False)
+            console.print(f"skipped: {error}", soft_wrap=True)
             failed += 1
             continue
         kbps = coded.payload_bytes * 8 / coded.seconds / 1000
         overhead = 100 * (coded.total_bytes / coded.payload_bytes - 1)
         resampled = "" if coded.rate == codec.sample_rate else f", resampled from {coded.rate} Hz"
         console.print(
-            f"{out}: {coded.seconds:.2f} s, {coded.channels} channel(s){resampled}, "
+            f"{printable(out)}: {coded.seconds:.2f} s, {coded.channels} channel(s){resampled}, "
             f"{kbps:.2f} kbps + {overhead:.1f} % overhead, {coded.total_bytes} bytes",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+            soft_wrap=True,
+        )
+        warn(coded.warnings)
+        done.append({"input": one, "output": out, "seconds": coded.seconds} | asdict(coded))
+    if as_json:
+        typer.echo(json.dumps(done))
     if failed:
         raise AudioDecError(f"{failed} of {len(jobs)} files could not be coded")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from audiodec.audio_files.reading import open_bytes
+from audiodec.audio_files.sources import open_bytes
 from audiodec.cli.common import Json
 
 

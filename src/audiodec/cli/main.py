@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 import audiodec
+from audiodec.audio_files.names import printable
 from audiodec.cli.bench import bench
 from audiodec.cli.bench_codebooks import codebooks
 from audiodec.cli.bench_live import live
@@ -31,7 +33,7 @@ from audiodec.cli.stream import devices, stream
 from audiodec.cli.tokenize import tokenize
 from audiodec.cli.train import export, import_published, statistics, train
 from audiodec.ending import OrderlyEnd
-from audiodec.errors import AudioDecError
+from audiodec.errors import AudioDecError, ConfigError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,15 +67,17 @@ def options(
 
 def main() -> None:
     """Run the command; every error is one line and a non-zero exit."""
+    for output in (sys.stdout, sys.stderr):  # None where it is closed
+        if isinstance(output, io.TextIOWrapper):  # names of files need not be text
+            output.reconfigure(errors="backslashreplace")
     try:
+        if "" in sys.argv[1:]:
+            raise ConfigError("an argument is empty: is it a variable that is not set?")
         with OrderlyEnd():
             app()
-    except AudioDecError as error:
-        print(f"audiodec: error: {error}", file=sys.stderr)
-        sys.exit(1)
     except BrokenPipeError:  # the reader of our pipe has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        print(f"audiodec: error: {error}", file=sys.stderr)
+    except (AudioDecError, OSError) as error:
+        print(f"audiodec: error: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)

@@ -13,8 +13,8 @@ import soundfile
 import typer
 from rich.progress import track
 
-from audiodec.cli.common import console
-from audiodec.errors import ConfigError
+from audiodec.cli.common import console, pass_over, warn
+from audiodec.errors import AudioError, ConfigError
 
 prepare = typer.Typer(no_args_is_help=True, help="Make manifests of corpora, rooms, noisy pairs.")
 Corpus = Annotated[Path, typer.Argument(metavar="DIR", help="Where the corpus is.")]
@@ -30,8 +30,8 @@ def _corpus(name: str, directory: Path, out: Path) -> None:
     found = CORPORA[name](directory)
     listed = track(found.recordings, name, console=console, transient=True)
     rows, problems = make_manifest(listed, out)
-    for problem in problems:
-        console.print(f"left out: {problem}", markup=False, soft_wrap=True)
+    pass_over([*found.left_out, *problems.left_out])
+    warn(problems.warnings)
     for missing in found.missing:
         console.print(f"missing: {missing}", markup=False)
     hours: Counter[str] = Counter()
@@ -106,7 +106,7 @@ def mix(
     _same_settings(out / "settings.json", settings)
     rows = read_manifest(manifest)
     mixers: dict[int, Mixer] = {}
-    pairs, problems = [], []
+    pairs, left_out = [], list[str]()
     for row in track(rows, "mixing", console=console, transient=True):
         if row.rate not in mixers:
             mixers[row.rate] = Mixer.of(row.rate, [noise], rooms, snr, room_probability)
@@ -116,13 +116,12 @@ def mix(
             random = np.random.default_rng([seed, int(name, 16)])
             try:
                 mix_file(manifest.parent / row.path, target, noisy, mixers[row.rate], random)
-            except soundfile.SoundFileError as error:
-                problems.append(f"{row.path}: {error}")
+            except AudioError as error:
+                left_out.append(str(error))
                 continue
         pairs.append(Recording(target, row.speaker, row.split, noisy))
-    made, more = make_manifest(pairs, out / "manifest.csv")
-    for problem in problems + more:
-        console.print(f"left out: {problem}", markup=False, soft_wrap=True)
+    made, problems = make_manifest(pairs, out / "manifest.csv")
+    pass_over(left_out + problems.left_out)
     console.print(f"{out / 'manifest.csv'}: {len(made)} pairs", markup=False)
 
 

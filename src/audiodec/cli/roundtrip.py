@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import soundfile
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 import audiodec
 from audiodec.adc import BEAM_WIDTH, Coded, decode_file, encode_file
 from audiodec.audio_files.names import PIPE
-from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress
+from audiodec.audio_files.reading import read_audio
+from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress, warn
 from audiodec.errors import AudioError, MissingExtraError
 
 SCORED = 30  # seconds at most, from the start, that metrics and picture look at
@@ -31,7 +30,7 @@ def roundtrip(
     model: Model = None,
 ) -> None:
     """Code and decode a file; report bitrate, speed, latency and quality; draw spectrograms."""
-    if PIPE in (source, target):
+    if PIPE in (source, target) or (Path(source).exists() and not Path(source).is_file()):
         raise AudioError("roundtrip needs files: it reads both again to compare them")
     begin = time.perf_counter()
     codec = audiodec.load(model)
@@ -54,6 +53,7 @@ def roundtrip(
         with progress("decode", coded.seconds) as tell:
             decode_file(packed, target, codec=codec, progress=tell)
         decoding = time.perf_counter() - begin
+    warn(coded.warnings)
     table = Table(show_header=False, box=None)
     _report(table, codec, coded, load, encoding, decoding)
     original, rate = _start(source)
@@ -64,7 +64,7 @@ def roundtrip(
     from audiodec.evaluation.picture import save_comparison
 
     save_comparison({f"original: {Path(source).name}": original, "decoded": result}, rate, picture)
-    table.add_row("written", escape(f"{target}, {picture}"))
+    table.add_row("written", f"{target}, {picture}")
     console.print(table)
 
 
@@ -109,7 +109,7 @@ def _score(table: Table, original: np.ndarray, result: np.ndarray, rate: int) ->
     try:
         scores = score(original, result, rate)
     except MissingExtraError as error:
-        table.add_row("quality", escape(str(error)))
+        table.add_row("quality", str(error))
         return
     except ValueError as error:
         table.add_row("quality", f"cannot be scored: {error}")
@@ -120,9 +120,5 @@ def _score(table: Table, original: np.ndarray, result: np.ndarray, rate: int) ->
 
 def _start(path: str) -> tuple[np.ndarray, int]:
     """The first seconds of a file, mixed to mono."""
-    try:
-        rate = soundfile.info(path).samplerate
-        samples, _ = soundfile.read(path, frames=SCORED * rate, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path} cannot be read back: {error}") from None
-    return samples.mean(axis=1), rate
+    sound = read_audio(path, SCORED)
+    return sound.samples.mean(axis=1), sound.rate

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from audiodec.audio_files.names import AUDIO_SUFFIXES
-from audiodec.cli.common import Bitrate, Json, Model, console
+from audiodec.cli.common import Bitrate, Json, Model, console, warn
 from audiodec.ending import OrderlyEnd
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def stream(
     """Microphone, encoder, packets, decoder, loudspeaker: hear yourself coded (use headphones)."""
     import audiodec
     from audiodec.sound.loop import LiveLoop
+    from audiodec.sound.paced import FileMicrophone
 
     codec = audiodec.load(model)
     rate = codec.sample_rate
@@ -102,8 +103,12 @@ def stream(
         console.print(f"{microphone.name} -> {codec.info.id} -> {loudspeaker.name}; Ctrl-C ends")
         _attend(loop, loudspeaker, seconds, drains)
         summary = loop.snapshot()
+    file = microphone if isinstance(microphone, FileMicrophone) else None
+    warnings = file.warnings if file else ()
+    warn(warnings)
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(summary)))
+        heard = {"missing_seconds": file.missing_seconds if file else 0.0, "warnings": warnings}
+        typer.echo(json.dumps(dataclasses.asdict(summary) | heard))
     else:
         Console().print(_table(summary))
 

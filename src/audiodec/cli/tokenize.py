@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.adc import BEAM_WIDTH
-from audiodec.cli.common import BeamWidth, Bitrate, Json, Model, console
+from audiodec.cli.common import BeamWidth, Bitrate, Json, Model, console, pass_over, warn
 from audiodec.errors import AudioDecError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def tokenize(
             "times_real_time": round(tally.seconds / elapsed, 2),
         }  # fmt: skip
         typer.echo(json.dumps(summary))
+    pass_over(plan.left_out)
+    warn(tally.warnings)
     console.print(
         f"{out}: {tally.coded} files, {_speed(tally, elapsed)}, in {elapsed:.0f} s; "
         f"{tally.already} were done before; {tally.shards} shards",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
 from audiodec.errors import ConfigError
 from audiodec.prepare.manifest import Recording
 
@@ -31,10 +31,12 @@ class Found:
 
     Attributes:
         missing: parts of the corpus that are not there, for a person.
+        left_out: files that were passed over, and why.
     """
 
     recordings: list[Recording]
     missing: list[str]
+    left_out: list[str] = field(default_factory=list)
 
 
 def vctk(folder: Path) -> Found:
@@ -90,14 +92,14 @@ def folder(path: Path) -> Found:
     Files without a speaker's folder train.
     """
     recordings = []
-    for p in sorted(path.rglob("*")):
-        if p.suffix.lower() in AUDIO_SUFFIXES:
-            parts = p.relative_to(path).parts
-            speaker = parts[0] if len(parts) > 1 else ""
-            recordings.append(Recording(p, speaker or path.name, _hashed_split(speaker)))
+    listing = list_folder(path)
+    for p in listing.files:
+        parts = p.relative_to(path).parts
+        speaker = parts[0] if len(parts) > 1 else ""
+        recordings.append(Recording(p, speaker or path.name, _hashed_split(speaker)))
     if not recordings:
         raise ConfigError(f"{path} holds no audio files")
-    return Found(recordings, [])
+    return Found(recordings, [], listing.left_out)
 
 
 CORPORA: dict[str, Callable[[Path], Found]] = {

@@ -11,13 +11,13 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-import soundfile
-
+from audiodec.audio_files.names import printable
+from audiodec.audio_files.reading import describe_audio
 from audiodec.audio_files.writing import write_whole
-from audiodec.errors import ConfigError
+from audiodec.errors import AudioDecError, ConfigError
 
 SAVE_EVERY = 2000  # files
 
@@ -54,10 +54,25 @@ class Row:
     bandwidth_hz: float = math.inf
 
 
+@dataclass
+class Problems:
+    """What is wrong with the files of a corpus, a line each.
+
+    Attributes:
+        left_out: files that are not in the manifest.
+        warnings: files that are, with less in them than they claim.
+        missing_seconds: that these should hold but do not.
+    """
+
+    left_out: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    missing_seconds: float = 0.0
+
+
 def read_manifest(path: Path) -> list[Row]:
     """Raises ConfigError when it is no manifest."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             return [
                 Row(
                     r["path"], r["speaker"], r["split"], float(r["seconds"]), int(r["frames"]),
@@ -78,28 +93,30 @@ def write_manifest(rows: list[Row], path: Path) -> None:
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
     with write_whole(str(path)) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.getvalue().encode(errors="surrogateescape"))
 
 
 def make_manifest(
     recordings: Iterable[Recording],
     out: Path,
     progress: Callable[[], None] = lambda: None,
-) -> tuple[list[Row], list[str]]:
+) -> tuple[list[Row], Problems]:
     """Open every recording and write the manifest, now and then and at the end.
 
     Returns:
-        the rows, and what is wrong with files that were left out.
+        the rows, and what is wrong with files: those left out, and those with less in them than
+        they claim.
     """
     known = {row.path: row for row in read_manifest(out)} if out.exists() else {}
     rows: list[Row] = []
-    problems: list[str] = []
+    problems = Problems()
     out.parent.mkdir(parents=True, exist_ok=True)
     for number, recording in enumerate(recordings, start=1):
         try:
-            rows.append(_row(recording, out.parent, known))
-        except (OSError, soundfile.SoundFileError, ValueError) as error:
-            problems.append(f"{recording.path}: {' '.join(str(error).split())}")
+            rows.append(_row(recording, out.parent, known, problems))
+        except (OSError, AudioDecError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            problems.left_out.append(f"{printable(str(recording.path))}: {reason}")
         progress()
         if number % SAVE_EVERY == 0:
             rest = known.keys() - {row.path for row in rows}
@@ -108,7 +125,7 @@ def make_manifest(
     return rows, problems
 
 
-def _row(recording: Recording, base: Path, known: dict[str, Row]) -> Row:
+def _row(recording: Recording, base: Path, known: dict[str, Row], problems: Problems) -> Row:
     path = os.path.relpath(recording.path, base)
     noisy = os.path.relpath(recording.noisy, base) if recording.noisy else ""
     size = recording.path.stat().st_size
@@ -119,11 +136,17 @@ def _row(recording: Recording, base: Path, known: dict[str, Row]) -> Row:
             old, speaker=recording.speaker, split=recording.split, noisy=noisy,
             bandwidth_hz=bandwidth,
         )  # fmt: skip
-    info = soundfile.info(recording.path)
-    if recording.noisy is not None and soundfile.info(recording.noisy).frames != info.frames:
-        raise ValueError("its noisy version has another length")
+    facts = describe_audio(str(recording.path))
+    if not facts.samples:
+        raise ValueError("holds no audio")
+    problems.warnings += facts.warnings
+    problems.missing_seconds += facts.missing_seconds
+    if recording.noisy is not None:
+        other = describe_audio(str(recording.noisy))
+        problems.warnings += other.warnings
+        if other.samples != facts.samples:
+            raise ValueError("its noisy version has another length")
     return Row(
-        path, recording.speaker, recording.split, round(info.duration, 3), info.frames,
-        info.samplerate, info.channels, size, noisy,
-        min(recording.bandwidth, info.samplerate / 2),
+        path, recording.speaker, recording.split, round(facts.seconds, 3), facts.samples,
+        facts.rate, facts.channels, size, noisy, min(recording.bandwidth, facts.rate / 2),
     )  # fmt: skip

@@ -11,7 +11,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
+from audiodec.audio_files.reading import describe_audio, open_audio, read_audio
 from audiodec.errors import AudioError, ConfigError
 
 Samples = NDArray[np.float32]
@@ -47,15 +48,16 @@ class Mixer:
         """From folders of noise and of room responses. Raises ConfigError when one is empty."""
         noises = []
         for path in (path for folder in noise for path in _audio_files(folder)):
-            try:
-                info = soundfile.info(path)
-            except soundfile.SoundFileError as error:
-                raise AudioError(f"noise {path} cannot be read: {error}") from None
-            noises.append((path, info.frames, info.samplerate))
+            facts = describe_audio(str(path))
+            if not facts.samples:
+                raise AudioError(f"noise {path} holds no audio")
+            noises.append((path, facts.samples, facts.rate))
         responses = []
         for path in _audio_files(rooms) if rooms else []:
-            response, found = soundfile.read(path, dtype="float32", always_2d=True)
-            response = soxr.resample(response[:, 0], found, rate)
+            sound = read_audio(str(path))
+            response = soxr.resample(sound.samples[:, 0], sound.rate, rate)
+            if not np.any(response):
+                raise AudioError(f"room response {path} is silent")
             response = response[int(np.argmax(np.abs(response))) :]
             responses.append((response / response[0]).astype(np.float32))
         return cls(rate, noises, responses, snr, room_probability)
@@ -77,9 +79,9 @@ class Mixer:
         path, frames, rate = self.noises[int(random.integers(len(self.noises)))]
         length = int(np.ceil(samples * rate / self.rate)) + 64
         start = int(random.integers(max(1, frames - length + 1)))
-        with soundfile.SoundFile(path) as file:
-            file.seek(start)
-            noise = file.read(length, dtype="float32", always_2d=True)[:, 0]
+        with open_audio(str(path)) as audio:
+            audio.seek(start)
+            noise = audio.read(length)[:, 0]
         if rate != self.rate:
             noise = soxr.resample(noise, rate, self.rate, quality="MQ")
         return np.resize(noise, samples).astype(np.float32)
@@ -96,8 +98,8 @@ def mix_file(
     clean: Path, target: Path, noisy: Path, mixer: Mixer, random: np.random.Generator
 ) -> None:
     """Write a recording and its noisy version as FLAC, both quieter where the sum would clip."""
-    samples, rate = soundfile.read(clean, dtype="float32", always_2d=True)
-    speech = np.ascontiguousarray(samples.T)
+    sound = read_audio(str(clean))
+    speech, rate = np.ascontiguousarray(sound.samples.T), sound.rate
     heard = mixer(speech, random)
     loudest = max(1.0, float(np.abs(heard).max()))
     for path, signal in ((target, speech), (noisy, heard)):
@@ -108,7 +110,7 @@ def mix_file(
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
+    found = list_folder(folder).files
     if not found:
         raise ConfigError(f"{folder} holds no audio files")
     return found

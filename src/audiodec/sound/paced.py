@@ -69,6 +69,16 @@ class FileMicrophone(_Paced):
 
         self._run(tick, blocks=1)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines that say what is wrong with the file, so far as it has been read."""
+        return self._source.warnings
+
+    @property
+    def missing_seconds(self) -> float:
+        """That the file should hold but does not."""
+        return self._source.missing_seconds
+
 
 class FileLoudspeaker(_Paced):
     """Sounds into an audio file, which appears when the device stops.

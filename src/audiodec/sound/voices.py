@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import soundfile
 import soxr
 
-from audiodec.audio_files.reading import open_audio
-from audiodec.errors import AudioError
+from audiodec.audio_files.reading import Audio, open_audio
 from audiodec.runtime.base import Samples
 from audiodec.sound.devices import AudioDevice
 from audiodec.sound.drift import DelayControl, Resampler
@@ -26,19 +24,26 @@ class FileSource:
 
     live = False
 
-    def __init__(self, audio: soundfile.SoundFile, rate: int) -> None:
+    def __init__(self, audio: Audio, rate: int) -> None:
         self._audio = audio
-        self._resample = soxr.ResampleStream(audio.samplerate, rate, 1, dtype="float32")
+        self._resample = soxr.ResampleStream(audio.rate, rate, 1, dtype="float32")
         self._waiting, self._ended = np.zeros(0, np.float32), False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines that say what is wrong with the file, so far as it has been read."""
+        return self._audio.warnings
+
+    @property
+    def missing_seconds(self) -> float:
+        """That the file should hold but does not."""
+        return self._audio.missing_seconds
 
     def read(self, count: int) -> Samples | None:
         while len(self._waiting) < count and not self._ended:
-            try:
-                piece = self._audio.read(READ, dtype="float32", always_2d=True)
-            except soundfile.SoundFileError as error:
-                raise AudioError(f"the input is damaged: {error}") from None
+            piece = self._audio.read(READ)
             self._ended = len(piece) < READ
-            mono = np.nan_to_num(piece.sum(axis=1) / piece.shape[1]).astype(np.float32)
+            mono = piece.mean(axis=1)
             resampled = self._resample.resample_chunk(np.clip(mono, -1, 1), self._ended)
             self._waiting = np.append(self._waiting, resampled)
         if not len(self._waiting):

@@ -45,6 +45,8 @@ class Tokens:
         samples: at the model's rate, what `Codec.decode` wants to be told as the length.
         original_rate, original_samples: of the file.
         codes: [codebooks, frames].
+        missing_seconds: that the file should hold but does not.
+        warnings: lines that say what is wrong with the file.
     """
 
     number: int
@@ -52,6 +54,8 @@ class Tokens:
     original_rate: int
     original_samples: int
     codes: NDArray[np.uint16]
+    missing_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ class Tokenizer:
             if not codes:
                 raise AudioError("it holds no audio")
             return Tokens(
-                file.number, coded.samples, audio.samplerate, original.samples,
-                np.concatenate(codes, axis=1),
+                file.number, coded.samples, audio.rate, original.samples,
+                np.concatenate(codes, axis=1), audio.missing_seconds, audio.warnings,
             )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
 from audiodec.errors import ConfigError
 from audiodec.prepare.manifest import read_manifest
 
@@ -31,24 +31,25 @@ class File:
     location: str
 
 
-def read_list(source: Path) -> list[File]:
+def read_list(source: Path) -> tuple[list[File], list[str]]:
     """The files of a manifest (.csv), of a folder (all audio below it) or of a text file that
-    names one per line.
+    names one per line; and what of a folder is passed over, a line each.
 
     Raises:
         ConfigError: it cannot be read, or lists nothing.
     """
     base = (source if source.is_dir() else source.parent).resolve()
+    left_out: list[str] = []
     files = [
         File(number, path, speaker, split, str(base / path))
-        for number, (path, speaker, split) in enumerate(_entries(source))
+        for number, (path, speaker, split) in enumerate(_entries(source, left_out))
     ]
     if not files:
         raise ConfigError(f"{source} lists no audio file")
     for file in files:
         if not _is_text(file.path):
             raise ConfigError(f"{file.path!r} is not UTF-8: rename the file")
-    return files
+    return files, left_out
 
 
 def _is_text(path: str) -> bool:
@@ -59,19 +60,23 @@ def _is_text(path: str) -> bool:
         return False
 
 
-def _entries(source: Path) -> Iterator[tuple[str, str, str]]:
+def _entries(source: Path, left_out: list[str]) -> Iterator[tuple[str, str, str]]:
     """(path, speaker, split) of each file."""
     if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+        listing = list_folder(source)
+        for path in listing.files:
+            if _is_text(str(path)):
                 yield str(path.relative_to(source)), "", ""
+            else:
+                listing.pass_over(path, "is not UTF-8: rename the file")
+        left_out += listing.left_out
         return
     try:
         if source.suffix.lower() == ".csv":
             for row in read_manifest(source):
                 yield row.path, row.speaker, row.split
             return
-        for line in source.read_text(encoding="utf-8").splitlines():
+        for line in source.read_text(encoding="utf-8-sig").splitlines():
             if line.strip():
                 yield line.strip(), "", ""
     except (OSError, ValueError, csv.Error) as error:

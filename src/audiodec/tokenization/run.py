@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiodec.audio_files.writing import write_whole
@@ -31,11 +31,16 @@ FAILED = "failed.csv"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, checked before anything is written."""
+    """What is to be done, checked before anything is written.
+
+    Attributes:
+        left_out: files of a folder that were passed over, and why.
+    """
 
     files: Sequence[File]
     job: Job
     settings: Settings
+    left_out: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -55,11 +60,11 @@ class Plan:
             ModelError: no such model.
         """
         folder = find_model(model)
-        info, files = read_info(folder), read_list(source)
+        info, (files, left_out) = read_info(folder), read_list(source)
         num_codebooks, beam_width = info.codec.codebooks_for(bitrate), check_beam_width(beam_width)
         name = folder.name if folder.parent == BUNDLED else str(folder.resolve())
         job = Job(name, info.files[WEIGHTS], num_codebooks, beam_width)
-        return cls(files, job, _settings(info, job, files, kind, shard_hours))
+        return cls(files, job, _settings(info, job, files, kind, shard_hours), left_out)
 
 
 def _settings(
@@ -83,6 +88,8 @@ class Tally:
         coded: files of this run, and `seconds` of audio in them.
         failed: files of this run that could not be coded.
         shards: finished, of all runs.
+        missing_seconds: that the files of this run should hold but do not.
+        warnings: lines that say what is wrong with files of this run that were coded.
     """
 
     files: int
@@ -91,6 +98,8 @@ class Tally:
     seconds: float = 0
     failed: int = 0
     shards: int = 0
+    missing_seconds: float = 0
+    warnings: list[str] = field(default_factory=list)
 
 
 def tokenize(
@@ -129,6 +138,8 @@ def tokenize(
                     output.add(row, outcome.codes)
                     tally.coded += 1
                     tally.seconds += row.samples / row.sample_rate
+                    tally.missing_seconds += outcome.missing_seconds
+                    tally.warnings += outcome.warnings
                 tally.shards = len(journal.shards)
                 progress(tally)
         finally:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
+from audiodec.audio_files.reading import describe_audio, open_audio
 from audiodec.errors import AudioError, ConfigError
 from audiodec.prepare.manifest import read_manifest
 from audiodec.prepare.mixing import Mixer
@@ -60,8 +60,13 @@ class Batch:
     bandwidth: Tensor
 
 
-def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]:
+def find_clips(
+    source: Source, shortest: float, channels: int = 1, remarks: list[str] | None = None
+) -> list[Clip]:
     """Recordings of a source that hold at least `shortest` seconds and `channels` channels.
+
+    Args:
+        remarks: takes a line for every file of a folder with which something is wrong.
 
     Raises:
         ConfigError: the folder or manifest is missing or holds none.
@@ -69,7 +74,7 @@ def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]
     """
     path = Path(source.path)
     if path.is_dir():
-        found = _folder(path)
+        found = _folder(path, [] if remarks is None else remarks)
     elif path.suffix == ".csv" and path.is_file():
         found = _manifest(path)
     else:
@@ -93,15 +98,17 @@ def find_clips(source: Source, shortest: float, channels: int = 1) -> list[Clip]
     return clips
 
 
-def _folder(folder: Path) -> Iterator[tuple[Clip, int]]:
-    """Clips of a folder, and their channels."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES:
-            try:
-                info = soundfile.info(path)
-            except soundfile.SoundFileError as error:
-                raise AudioError(f"{path} cannot be read: {error}; remove or repair it") from None
-            yield Clip(path, info.samplerate, info.frames), info.channels
+def _folder(folder: Path, remarks: list[str]) -> Iterator[tuple[Clip, int]]:
+    """Clips of a folder, and their channels; what is wrong with files becomes a remark."""
+    listing = list_folder(folder)
+    remarks += (f"left out: {line}" for line in listing.left_out)
+    for path in listing.files:
+        try:
+            facts = describe_audio(str(path))
+        except AudioError as error:
+            raise AudioError(f"{error}; remove or repair it") from None
+        remarks += (f"warning: {line}" for line in facts.warnings)
+        yield Clip(path, facts.rate, facts.samples), facts.channels
 
 
 def _manifest(path: Path) -> Iterator[tuple[Clip, int]]:
@@ -145,6 +152,9 @@ class Crops(Dataset[Batch]):
         share: (which, of how many) processes: each makes its own items of the global batch.
         min_bandwidth: Hz; only recordings that hold sound up to there are drawn.
 
+    Attributes:
+        remarks: what is wrong with files of the sources, a line each.
+
     Raises:
         ConfigError: a source holds nothing usable, or none reaches `min_bandwidth`.
     """
@@ -164,9 +174,9 @@ class Crops(Dataset[Batch]):
         self.samples = max(1, round(data.crop * sample_rate / hop)) * hop
         fastest = max(1.0, *data.speed) if data.speed_probability else 1.0
         reach = fastest * self.samples / sample_rate + MARGIN
-        self.pools = []
+        self.pools, self.remarks = [], list[str]()
         for source in data.sources:
-            clips = find_clips(source, reach, channels)
+            clips = find_clips(source, reach, channels, self.remarks)
             clips = [clip for clip in clips if clip.bandwidth >= min_bandwidth]
             if clips:
                 self.pools.append(Pool(str(source.path), source.weight, clips, shares(clips)))
@@ -237,9 +247,9 @@ class Crops(Dataset[Batch]):
         for path in (clip.path, clip.noisy):
             if path is None:
                 continue
-            with soundfile.SoundFile(path) as file:
-                file.seek(start)
-                samples = file.read(length, dtype="float32", always_2d=True).T
+            with open_audio(str(path)) as audio:
+                audio.seek(start)
+                samples = audio.read(length).T
             if self.channels == 1:
                 samples = samples[[int(pick * len(samples))]]
             samples = samples[: self.channels]

@@ -66,7 +66,7 @@ class Monitor:
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""
         if not self.silent:
-            self.progress.console.print(line, highlight=False)
+            self.progress.console.print(line, highlight=False, markup=False)
 
     def enter_phase(self, name: str, seconds: float) -> None:
         """The run of a stage begins or goes on, with that much audio in one step."""

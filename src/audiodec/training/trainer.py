@@ -132,6 +132,8 @@ class Trainer:
 
     def _run_phase(self, phase: Phase, end: int, monitor: Monitor) -> None:
         """Steps of one phase up to step `end`."""
+        for remark in phase.crops.remarks:
+            monitor.say(remark)
         monitor.enter_phase(phase.stage.name, phase.crops.seconds)
         saved = validated = time.monotonic()
         for batch in self._batches(phase, end):

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
+from audiodec.audio_files.reading import read_audio
 from audiodec.config import CodecConfig
 from audiodec.errors import AudioError, ConfigError, MissingExtraError
 from audiodec.evaluation.metrics import METRICS, Samples
@@ -42,15 +42,13 @@ class Validator:
             path = Path(name)
             if not path.exists():
                 raise ConfigError(f"validation clip {path} does not exist")
-            found = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
+            found = list_folder(path).files if path.is_dir() else []
             self.clips += [self._read(p, codec.hop) for p in found or [path]]
 
     def _read(self, path: Path, hop: int) -> Samples:
         """[channels, samples], whole frames."""
-        try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise AudioError(f"validation clip {path} cannot be read: {error}") from None
+        sound = read_audio(str(path))
+        samples, rate = sound.samples, sound.rate
         if self.channels == 1:
             samples = samples.mean(1, keepdims=True)
         if samples.shape[1] < self.channels:

@@ -13,7 +13,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
+from audiodec.audio_files.reading import describe_audio, read_audio
 from audiodec.config import from_data
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.listening.definition import (
@@ -67,7 +68,8 @@ def create(
     folders = ({REFERENCE: reference} if reference else {}) | dict(systems)
     if not folders:
         raise ConfigError("no systems: give --system NAME=FOLDER or --systems FOLDER")
-    found = {name: _clips(folder) for name, folder in folders.items()}
+    remarks: list[str] = []
+    found = {name: _clips(folder, remarks) for name, folder in folders.items()}
     first = next(iter(found))
     for name, files in found.items():
         if missing := found[first].keys() - files.keys():
@@ -79,12 +81,11 @@ def create(
     ]
     settings = {
         "method": method, "title": title, "seed": seed, "systems": names, "clips": clips,
-        "rate": _read(found[first][clips[0].name])[1],
+        "rate": describe_audio(str(found[first][clips[0].name])).rate,
     }  # fmt: skip
     test = from_data(Test, settings, "this test")
     # Where each system is rated on its own, only rate and level have to be those of the others.
     like_first = reference is not None or method == "abx"
-    remarks = []
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -117,17 +118,22 @@ def _write_clip(
     return remarks
 
 
-def _clips(folder: Path) -> Files:
-    """Raises ConfigError when the folder holds no audio, or too much."""
+def _clips(folder: Path, remarks: list[str]) -> Files:
+    """The files of a folder; what is passed over becomes a remark.
+
+    Raises:
+        ConfigError: the folder holds no audio, or too much.
+    """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder")
     files: Files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in files:
-                raise ConfigError(f"{folder} has two files for clip {name}")
-            files[name] = path
+    listing = list_folder(folder)
+    for path in listing.files:
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in files:
+            raise ConfigError(f"{folder} has two files for clip {name}")
+        files[name] = path
+    remarks += (f"left out: {line}" for line in listing.left_out)
     if not files:
         raise ConfigError(f"{folder} holds no audio files")
     if len(files) > MAX_CLIPS:
@@ -135,17 +141,17 @@ def _clips(folder: Path) -> Files:
     return files
 
 
-def _read(path: Path) -> tuple[Sound, int]:
-    try:
-        info = soundfile.info(path)
-        if info.duration > LONGEST:
-            raise AudioError(f"{path} is longer than {LONGEST:g} s; listeners do best with 10 s")
-        if info.channels > 2 or info.samplerate > MAX_RATE:
-            raise AudioError(f"{path} is neither mono nor stereo at {MAX_RATE} Hz or less")
-        sound, rate = soundfile.read(path, always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise AudioError(f"{path} cannot be read: {error}") from None
-    return np.asarray(sound), int(rate)
+def _read(path: Path, remarks: list[str]) -> tuple[Sound, int]:
+    facts = describe_audio(str(path))
+    if facts.seconds > LONGEST:
+        raise AudioError(f"{path} is longer than {LONGEST:g} s; listeners do best with 10 s")
+    if facts.channels > 2 or facts.rate > MAX_RATE:
+        raise AudioError(f"{path} is neither mono nor stereo at {MAX_RATE} Hz or less")
+    if not facts.samples:
+        raise AudioError(f"{path} holds no audio")
+    sound = read_audio(str(path))
+    remarks += sound.warnings
+    return sound.samples.astype(np.float64), sound.rate
 
 
 def _sounds(
@@ -153,9 +159,9 @@ def _sounds(
 ) -> tuple[dict[str, Sound], list[str]]:
     """One clip of every system at `rate`, and what was corrected to make it like the first."""
     sounds: dict[str, Sound] = {}
-    remarks = []
+    remarks: list[str] = []
     for name, path in paths.items():
-        sound, own_rate = _read(path)
+        sound, own_rate = _read(path, remarks)
         if own_rate != rate:
             sound = np.asarray(soxr.resample(sound, own_rate, rate))
         if like_first and sounds:

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import soundfile
-
 import audiodec
+from audiodec.audio_files.reading import describe_audio
 from audiodec.evaluation.quality.clips import Clip
 
 PACKAGES = (
@@ -24,7 +23,7 @@ def about_run(clips: Sequence[Clip]) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "clips": len(clips),
-        "seconds": round(sum(soundfile.info(clip.path).duration for clip in clips), 1),
+        "seconds": round(sum(describe_audio(str(clip.path)).seconds for clip in clips), 1),
         "denoising": any(clip.noisy is not None for clip in clips),
         "versions": {"audiodec": audiodec.__version__, "Python": platform.python_version()}
         | {name: found for name in PACKAGES if (found := _version(name))},

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from audiodec.audio_files.names import AUDIO_SUFFIXES
+from audiodec.audio_files.folder import list_folder
+from audiodec.audio_files.reading import describe_audio, read_audio
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.codecs import RATE
 from audiodec.evaluation.quality.scores import LABELS
@@ -83,16 +83,17 @@ def _clips_of(source: Path) -> Iterator[Clip]:
             path, noisy = source.parent / row["path"], row.get("noisy")
             yield Clip(path.stem, path, source.parent / noisy if noisy else None, _labels(row))
     elif source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in AUDIO_SUFFIXES:
-                yield Clip(path.stem, path)
+        for path in list_folder(source).files:
+            yield Clip(path.stem, path)
     else:
+        if source.exists() and not source.is_file():
+            raise AudioError(f"{source} is no file; clips are read more than once")
         yield Clip(source.stem, source)
 
 
 def _rows(table: Path, column: str) -> list[dict[str, str]]:
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             rows = [{k: v for k, v in row.items() if k and v} for row in csv.DictReader(file)]
     except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"{table} cannot be read: {error}") from None
@@ -111,13 +112,7 @@ def read_clip(path: Path) -> Samples:
     Raises:
         AudioError: it cannot be read, is empty, or longer than ten minutes.
     """
-    if not path.exists():
-        raise AudioError(f"{path} cannot be read: No such file or directory")
-    try:
-        with soundfile.SoundFile(path) as file:
-            if not 0 < file.frames <= LONGEST * file.samplerate:
-                raise AudioError(f"{path} is empty or longer than {LONGEST} s: cut it")
-            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path} cannot be read: {error}") from None
-    return np.asarray(soxr.resample(samples.mean(axis=1), rate, RATE), np.float32)
+    if not 0 < describe_audio(str(path)).seconds <= LONGEST:
+        raise AudioError(f"{path} is empty or longer than {LONGEST} s: cut it")
+    sound = read_audio(str(path))
+    return np.asarray(soxr.resample(sound.samples.mean(axis=1), sound.rate, RATE), np.float32)
