@@ -37,6 +37,6 @@ def claimed_samples(audio: soundfile.SoundFile, start: bytes) -> int:
         return int(count[1])
     if kind in BYTES and (size := re.search(BYTES[kind], log)):
         head = VOC_HEAD if kind == "VOC" else 0
-        width = WIDTHS.get(audio.subtype, 8) * audio.channels
+        width = WIDTHS.get(audio.subtype, 8) * int(audio.channels)
         return max(0, int(size[1]) - head) // width
     return 0
