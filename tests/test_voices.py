@@ -247,10 +247,12 @@ def test_only_the_named_sources_are_built(tmp_path: Path, remote: Remote, run: R
         run("build", table, "three")
 
 
-def test_nobody_of_the_validation_list_trains(tmp_path: Path, remote: Remote, run: Run) -> None:
-    files = {f"{s}/1.wav": wav(tmp_path, noise(1 + s / 1e3)) for s in (19, 20)}
+def test_nobody_trains_who_validates_or_sounds_too_much_like_it(
+    tmp_path: Path, remote: Remote, run: Run
+) -> None:
+    files = {f"{s}/1.wav": wav(tmp_path, noise(1 + s / 1e4)) for s in (19, 20, 1183)}
     origin, total = remote.add("some/voices", files)
-    assert run("build", entry("librispeech", origin, total, 2)) == 0
+    assert run("build", entry("librispeech", origin, total, 3)) == 0
     rows = read_manifest(tmp_path / "out" / "librispeech" / "manifest.csv")
     assert {r.speaker for r in rows} == {"librispeech_20"}
 
@@ -285,6 +287,38 @@ def test_the_recipe_draws_from_every_source_of_the_table() -> None:
 
 
 # Validation
+
+
+def test_training_voices_too_much_like_a_validation_voice_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An embedding that is the pitch: 300 and 330 Hz are alike, 2000 Hz is not."""
+    monkeypatch.syspath_prepend(str(RECIPES / "data"))
+    import check_speakers
+
+    def embedding(samples: np.ndarray, rate: int) -> np.ndarray:
+        angle = np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples) / 1000
+        return np.array([np.cos(angle), np.sin(angle)])
+
+    train, validation = tmp_path / "train" / "source", tmp_path / "validation"
+    found = [
+        Recording(tone(train / f"{who}{i}.wav", hertz, 1), who, "train")
+        for who, hertz in (("ann", 300), ("ben", 2000))
+        for i in range(2)
+    ]
+    make_manifest(found, train / "manifest.csv")
+    (train / "speakers.csv").write_text("speaker,gender,language\nann,,en\nben,,en\n")
+    (tmp_path / "list.csv").write_text("speaker,language\ncleo,cy\n")
+    tone(validation / "cleo" / "c.flac", 330, 1)
+    monkeypatch.setattr(check_speakers, "embedding", embedding)
+    monkeypatch.setattr(check_speakers, "LIST", tmp_path / "list.csv")
+    places = {"train": train.parent, "validation": validation, "keep": tmp_path / "voices.npz"}
+    monkeypatch.setattr("sys.argv", ["", *(f"--{k}={v}" for k, v in places.items())])
+    for _ in range(2):  # computed, then from what is kept
+        assert check_speakers.main() == 1
+        said = capsys.readouterr().out
+        assert "ann,cleo,1.000" in said
+        assert "ben,cleo" not in said
 
 
 def test_validation_list_is_large_and_mixed() -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -49,7 +48,7 @@ def main() -> int:
             files = [f for row in rows if row["source"] == source for f in row["files"].split("|")]
             try:
                 fetch(source, "|".join(map(re.escape, files)), options.mirror, folders[source])
-            except (OSError, subprocess.CalledProcessError) as error:
+            except OSError as error:
                 print(f"{source}: {error}", file=sys.stderr)
         for row in rows:
             paths = [folders[row["source"]] / name for name in row["files"].split("|")]

@@ -22,7 +22,7 @@ def fetch(origin: str, pattern: str, mirror: Path, out: Path) -> list[Path]:
         out: an empty folder; a package leaves its other files there too.
 
     Raises:
-        OSError, subprocess.CalledProcessError: it cannot be had.
+        OSError: it cannot be had.
     """
     kind, _, place = origin.partition(":")
     wanted = re.compile(pattern)
@@ -35,11 +35,18 @@ def fetch(origin: str, pattern: str, mirror: Path, out: Path) -> list[Path]:
     return extract(git_dir, commit, wanted, out)
 
 
+def run(*command: str | Path, cwd: Path | None = None) -> None:
+    """Run a program. Raises OSError when it is not there or fails."""
+    status = subprocess.run(command, cwd=cwd, check=False).returncode
+    if status:
+        raise OSError(f"`{' '.join(map(str, command))}` failed with exit status {status}")
+
+
 def unpack(package: str, folder: Path) -> None:
     """Download a Debian package and unpack it below `folder`; nothing is installed."""
-    subprocess.run(["apt-get", "download", "-q", package], cwd=folder, check=True)
+    run("apt-get", "download", "-q", package, cwd=folder)
     (archive,) = folder.glob("*.deb")
-    subprocess.run(["dpkg", "-x", archive, folder], check=True)
+    run("dpkg", "-x", archive, folder)
     archive.unlink()
 
 
@@ -50,11 +57,11 @@ def clone(url: str, commit: str, folder: Path) -> Path:
     if (git_dir / ".git").is_dir():
         git_dir = git_dir / ".git"
     if not (git_dir / "objects").is_dir():
-        subprocess.run(["git", "init", "-q", "--bare", git_dir], check=True)
+        run("git", "init", "-q", "--bare", git_dir)
     git = ["git", "--git-dir", git_dir]
     known = subprocess.run([*git, "cat-file", "-e", f"{commit}^{{tree}}"], stderr=DEVNULL)
     if known.returncode:
-        subprocess.run([*git, "fetch", "--depth=1", "--progress", url, commit], check=True)
+        run(*git, "fetch", "--depth=1", "--progress", url, commit)
     return git_dir
 
 
