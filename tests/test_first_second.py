@@ -7,9 +7,11 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from audiodec.call.endpoint import Endpoint
 from audiodec.call.handshake import FAMILY
@@ -18,6 +20,7 @@ from audiodec.rtp.packet import is_rtcp
 from audiodec.rtp.sender import Sender
 from audiodec.sound.simulated import SimulatedClock
 from tests.call_tools import PERIOD, SIZE, fake_codec
+from tests.test_call_processes import finish, free_ports, start_call
 
 SECRET = bytes(range(32))
 A, B = 0, 1
@@ -307,6 +310,26 @@ def test_who_calls_again_at_once_is_answered() -> None:
     call.filters[A] = lambda what, n: False
     for summary in call.finish():
         assert (summary["received"], summary["lost"]) == (100, 0)
+
+
+@pytest.mark.parametrize("options", [(), ("--dtx",)])
+@pytest.mark.parametrize("seconds", [(3.0, 3.0), (0.0, 2.0), (0.0, 0.0)])
+def test_processes_agree_on_what_was_heard(
+    seconds: tuple[float, float], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    ports, noise = free_ports(2), np.random.default_rng(0).normal(0, 0.1, 48_000 * 3)
+    ends = []
+    for n in range(2):
+        soundfile.write(tmp_path / f"{n}.wav", noise[: round(seconds[n] * 48_000)], 48_000)
+        files = ("--input", tmp_path / f"{n}.wav", "--output", tmp_path / f"heard-{n}.wav")
+        ends.append(start_call(ports[n], ports[1 - n], "--json", "--wait", 600, *files, *options))
+    summaries = finish(*ends)
+    for n, (own, other) in enumerate(itertools.permutations(summaries)):
+        assert own["received"] + own["lost"] == other["sent"]
+        assert other["lost_on_the_way_there"] == other["sent"] - own["received"]
+        assert own["sent"] + own["skipped"] >= seconds[n] / PERIOD or options
+        assert (seconds[n] > 0) == (own["sent"] > 0)
+        assert soundfile.info(tmp_path / f"heard-{n}.wav").frames > 0
 
 
 # Anything at once, in simulated time

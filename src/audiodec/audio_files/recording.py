@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -81,14 +81,15 @@ class _Kept:
             raise AudioError(f"{name} cannot be written{kept}: {self._failure.strerror}")
 
     def write(self, data: bytes) -> int:
-        begin, left = self._file.tell(), memoryview(data)
-        if self._failure is None or begin + len(data) <= self._size():
+        begin = self._file.tell() if self._file.seekable() else None
+        left = memoryview(data)
+        if self._failure is None or (begin is not None and begin + len(data) <= self._size()):
             try:
                 while left:
                     left = left[self._file.write(left) or 0 :]
             except OSError as error:
                 self._failure = self._failure or error
-                with suppress(OSError):  # a pipe
+                if begin is not None:
                     self._file.truncate(begin)  # half a block would spoil the whole ones
         return len(data)
 

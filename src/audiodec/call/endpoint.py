@@ -246,6 +246,8 @@ class Endpoint:
     def _unheard(self) -> int | None:
         """Packets sent that the other end has not heard, as far as it has told."""
         far = self._far
+        if not self._sender.packets:
+            return 0
         if not self.hung_up:
             return far.lost if far else None
         heard = 0

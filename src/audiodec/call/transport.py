@@ -17,6 +17,7 @@ from audiodec.runtime.base import Samples
 
 CONNECTING = 0.02  # seconds between looks for an answer
 GOODBYES = 3  # times that the other end is told that the call is over: each may be lost
+LAST_WORD = 0.5  # seconds for the other end to say what it has heard in all
 AT_ONCE = 64  # datagrams read before others run
 TELL = 10  # packet times between summaries
 BEHIND = 0.2  # seconds behind the clock that are not caught up: they would only become delay
@@ -97,6 +98,10 @@ async def talk(
             _send(channel, endpoint.poll(clock()))
             await asyncio.sleep(CONNECTING)
         await _converse(endpoint, channel, source, sink, tell)
+        _send(channel, endpoint.hang_up(clock()))
+        deadline = clock() + LAST_WORD
+        while not (endpoint.hung_up or endpoint.gone) and clock() < deadline:
+            await asyncio.sleep(CONNECTING)
     finally:
         for _ in range(GOODBYES):
             _send(channel, endpoint.hang_up(clock()))
