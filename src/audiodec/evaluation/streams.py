@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.runtime.base import Runtime
 from audiodec.serve.batch import DecoderBatch, EncoderBatch
 
 COUNTS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96)
@@ -37,7 +37,7 @@ class Load:
     cpu_p99: float
 
 
-def measure(runtime: OnnxRuntime, streams: int, ticks: int, frames: int = 1) -> Load:
+def measure(runtime: Runtime, streams: int, ticks: int, frames: int = 1) -> Load:
     """Time `ticks` ticks of full-duplex streams: encode to packets, decode those.
 
     Args:
@@ -60,7 +60,7 @@ def measure(runtime: OnnxRuntime, streams: int, ticks: int, frames: int = 1) -> 
     return Load(streams, 1000 * format.seconds, *map(float, (median, p99, cpu_median, cpu_p99)))
 
 
-def table(runtime: OnnxRuntime, ticks: int, frames: int = 1) -> Iterator[Load]:
+def table(runtime: Runtime, ticks: int, frames: int = 1) -> Iterator[Load]:
     """`measure` for each of `COUNTS`."""
     for count in COUNTS:
         yield measure(runtime, count, ticks, frames)

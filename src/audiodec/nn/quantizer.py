@@ -61,11 +61,12 @@ class ResidualQuantizer(nn.Module):
         return codes.view(-1, batch, frames).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [batch, codebooks, frames] -> centred quantized latents [batch, dim, frames]."""
+        """Codes [batch, codebooks, frames], -1 where one is absent -> centred quantized latents
+        [batch, dim, frames]."""
         size, dim = self.codebooks.shape[1:]
         offset = size * torch.arange(codes.shape[1], device=codes.device)[:, None]
-        vectors = functional.embedding(codes + offset, self.codebooks.view(-1, dim))
-        return vectors.sum(1).transpose(1, 2)
+        vectors = functional.embedding(codes.clamp_min(0) + offset, self.codebooks.view(-1, dim))
+        return (vectors * (codes >= 0)[..., None]).sum(1).transpose(1, 2)
 
 
 def nearest(x: Tensor, codebook: Tensor) -> Tensor:

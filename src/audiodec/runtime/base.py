@@ -11,7 +11,8 @@ from audiodec.config import ModelInfo
 
 Samples = NDArray[np.float32]
 Codes = NDArray[np.int64]
-State = Any  # belongs to the runtime; callers only hold it and hand it back
+# Arrays or tensors of the runtime's own, by name; the first dimension is the stream.
+State = dict[str, Any]
 
 CHUNK = 256  # frames per step when a long signal is processed
 NEXT = ".next"  # in the ONNX graphs, state `x` comes in as "x" and goes out as "x.next"
@@ -46,7 +47,8 @@ class Runtime(Protocol):
         ...
 
     def dequantize(self, codes: Codes) -> Samples:
-        """Codes [batch, codebooks, frames] -> quantized latents [batch, dim, frames]."""
+        """Codes [batch, codebooks, frames], -1 where one is absent -> quantized latents
+        [batch, dim, frames]."""
         ...
 
     def decoder_state(self, batch: int) -> State:
@@ -54,7 +56,8 @@ class Runtime(Protocol):
         ...
 
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        """Codes [batch, codebooks, frames] -> audio [batch, channels, frames * hop]."""
+        """Codes [batch, codebooks, frames], -1 where one is absent -> audio
+        [batch, channels, frames * hop]."""
         ...
 
     def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:

@@ -24,6 +24,8 @@ class Codebooks:
     """
 
     def __init__(self, vectors: Floats, mean: Floats) -> None:
+        # A row of zeros after each codebook: code -1, an absent one, adds nothing.
+        self._padded = np.pad(vectors, ((0, 0), (0, 1), (0, 0)))
         self.vectors, self.mean = vectors, mean
         self.squares = np.square(vectors).sum(-1)
         self.doubled = np.ascontiguousarray(-2 * vectors.transpose(0, 2, 1))
@@ -36,9 +38,10 @@ class Codebooks:
         return cls(vectors.astype(np.float32), mean.astype(np.float32))
 
     def decode(self, codes: Codes) -> Floats:
-        """Codes [batch, codebooks, frames] -> quantized latents [batch, dim, frames]."""
+        """Codes [batch, codebooks, frames], -1 where one is absent -> quantized latents
+        [batch, dim, frames]."""
         index = np.arange(codes.shape[1])[:, None]
-        total = self.vectors[index, codes].sum(1)
+        total = self._padded[index, codes].sum(1)
         return np.ascontiguousarray(total.transpose(0, 2, 1))
 
     def search(self, centred: Floats, num_codebooks: int, beam_width: int) -> Codes:

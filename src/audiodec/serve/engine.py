@@ -18,10 +18,9 @@ import numpy as np
 
 from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import AudioDecError
-from audiodec.runtime.base import Samples
-from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.playback import Rows
+from audiodec.runtime.base import Runtime, Samples
 from audiodec.serve.batch import DecoderBatch, EncoderBatch
-from audiodec.serve.slots import Rows
 from audiodec.serve.streams import DecoderStream, EncoderStream, Stream
 
 Kind = TypeVar("Kind", bound=Stream)
@@ -43,7 +42,7 @@ class Engine:
 
     def __init__(
         self,
-        runtime: OnnxRuntime,
+        runtime: Runtime,
         capacity: int,
         thread: Executor,
         on_call: Callable[[str, int, int, float, float], None],

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from websockets.asyncio.server import serve as listen
 
 from audiodec.errors import ConfigError
-from audiodec.runtime.onnx import OnnxRuntime
+from audiodec.runtime.base import Runtime
 from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine
 from audiodec.serve.limits import Limits
@@ -22,7 +22,7 @@ QUEUE = 4  # messages of a connection that wait to be taken from its socket
 
 
 async def serve(
-    runtimes: Sequence[OnnxRuntime],
+    runtimes: Sequence[Runtime],
     host: str,
     port: int,
     limits: Limits,
