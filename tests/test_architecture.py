@@ -27,7 +27,7 @@ ALLOWED = {
     "runtime.torch": {"config", "nn", "pretrained", "runtime"},
     "checks": {"config", "resampling", "runtime"},
     "resampling": {"runtime"},
-    "playback": {"runtime"},
+    "playback": {"config", "runtime"},
     "session": {"bitstream", "checks", "playback", "resampling", "runtime"},
     "codec": {"checks", "resampling", "runtime", "session"},
     "loading": {"checks", "codec", "pretrained", "runtime", "runtime.torch"},
