@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.evaluation.codecs import Live
-from audiodec.runtime.base import Samples
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.names import printable
 from audiodec.audio_files.reading import Audio, open_audio
 from audiodec.audio_files.sources import open_bytes
@@ -20,7 +21,6 @@ from audiodec.codec import Codec
 from audiodec.errors import AudioError, ConfigError, FormatError, ModelError
 from audiodec.loading import load
 from audiodec.playback import Playback
-from audiodec.runtime.base import Samples
 
 BEAM_WIDTH = 4  # what files are coded with unless told otherwise
 READ = 65536  # samples per read

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.arrays import Codes, Samples
 from audiodec.config import CodecConfig
 from audiodec.errors import AudioError, ConfigError, FormatError
 from audiodec.resampling import MAX_RATE, MIN_RATE
-from audiodec.runtime.base import Codes, Samples
 
 WARNED_PEAK, REFUSED_PEAK = 2.0, 10.0  # of samples whose full scale is 1
 MAX_BEAM_WIDTH = 64  # code sequences

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from audiodec.arrays import Codes, Samples
 from audiodec.checks import (
     Tensor,
     as_array,
@@ -21,7 +22,7 @@ from audiodec.checks import (
 )
 from audiodec.errors import FormatError
 from audiodec.resampling import resample
-from audiodec.runtime.base import CHUNK, Codes, Runtime, Samples, State
+from audiodec.runtime.base import CHUNK, Runtime, State
 from audiodec.session import Decoder, Encoder, as_signal
 
 T = TypeVar("T", bound=Tensor)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.arrays import Codes, Samples
 from audiodec.config import CodecConfig
-from audiodec.runtime.base import Codes, Runtime, Samples
+from audiodec.runtime.base import Runtime
 
 FADE_OUT_S = 0.06  # in which concealment fades to silence
 FADE_IN_S = 0.005  # in which the first packet after a loss comes back

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.runtime.base import Samples
 
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz; what a rate claims decides how much resampling makes
 

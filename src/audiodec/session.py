@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from audiodec.arrays import Codes, Samples
 from audiodec.checks import (
     Tensor,
     check_beam_width,
@@ -16,7 +17,7 @@ from audiodec.checks import (
 from audiodec.errors import AudioError, FormatError
 from audiodec.playback import Playback
 from audiodec.resampling import Resampler
-from audiodec.runtime.base import CHUNK, Codes, Runtime, Samples
+from audiodec.runtime.base import CHUNK, Runtime
 
 
 class Encoder:

@@ -6,16 +6,14 @@ from typing import BinaryIO
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.names import printable
 from audiodec.audio_files.view import Part, View
 from audiodec.errors import AudioError
 
 PIECE = 65536  # samples decoded at once
 TRIES = 16  # reads that may fail one after the other until the rest is given up
-
-Samples = NDArray[np.float32]
 
 
 class Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types

@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audiodec.audio_files.decoding import Samples, open_stream
+from audiodec.arrays import Samples
+from audiodec.audio_files.decoding import open_stream
 from audiodec.audio_files.measuring import Facts, Measured, measured
 from audiodec.audio_files.names import printable
 from audiodec.audio_files.sources import seekable

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audiodec.bitstream.packet import Codes, PacketFormat
+from audiodec.arrays import Codes
+from audiodec.bitstream.packet import PacketFormat
 
 
 def pack_all(

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from audiodec.bitstream.packet import Codes, pack, packet_size, unpack
+from audiodec.arrays import Codes
+from audiodec.bitstream.packet import pack, packet_size, unpack
 from audiodec.errors import FormatError
 
 MAGIC = b"\x89ADC\r\n\x1a\n"  # as in PNG: shows damage by text-mode transfer

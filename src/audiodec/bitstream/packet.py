@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiodec.arrays import Codes
 from audiodec.errors import FormatError
-
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.call.handshake import FAMILY, Handshake, State, Stream
 from audiodec.errors import ConfigError, FormatError
 from audiodec.rtp.control import Controller
@@ -18,7 +19,6 @@ from audiodec.rtp.rtcp import Report, middle
 from audiodec.rtp.sender import PacketEncoder, Sender
 from audiodec.rtp.sequence import ROUND
 from audiodec.rtp.srtp import Guard, Srtp, Unguarded
-from audiodec.runtime.base import Samples
 
 GREET = 0.2  # seconds between hellos
 REPORT = 1.0  # seconds between reports

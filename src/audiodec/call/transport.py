@@ -9,11 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
+from audiodec.arrays import Samples
 from audiodec.call.endpoint import Endpoint
 from audiodec.errors import AudioDecError, ConfigError
 from audiodec.rtp.packet import MAX_DATAGRAM
 from audiodec.rtp.readable import when_readable
-from audiodec.runtime.base import Samples
 
 CONNECTING = 0.02  # seconds between looks for an answer
 GOODBYES = 3  # times that the other end is told that the call is over: each may be lost

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audiodec.runtime.base import Codes
+from audiodec.arrays import Codes
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from audiodec.arrays import Samples
 from audiodec.evaluation.resynthesis import shout, sing, whisper
 from audiodec.prepare.mixing import Mixer
 from audiodec.prepare.rooms import simulate
-from audiodec.runtime.base import Samples
 
 # Of clean speech [samples], its rate in Hz and random numbers.
 Condition = Callable[[Samples, int, np.random.Generator], Samples]

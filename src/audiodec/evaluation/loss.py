@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.call.network import Link, every, gilbert_losses, run
 from audiodec.codec import Codec
 from audiodec.errors import ConfigError
@@ -18,7 +19,6 @@ from audiodec.rtp.control import Controller, Setting
 from audiodec.rtp.payload import Payloader
 from audiodec.rtp.receiver import Receiver
 from audiodec.rtp.sender import Sender
-from audiodec.runtime.base import Samples
 from audiodec.sound.simulated import SimulatedClock
 
 PERIOD = 0.02  # seconds a packet, for every codec: so the same losses fall on the same speech

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.codec import Codec
-from audiodec.runtime.base import Samples
 from audiodec.sound.loop import LiveLoop
 from audiodec.sound.simulated import (
     SimulatedClock,

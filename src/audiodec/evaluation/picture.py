@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Samples = NDArray[np.float32]
+from audiodec.arrays import Samples
+
 Pixels = NDArray[np.uint8]
 
 WINDOW = 1024

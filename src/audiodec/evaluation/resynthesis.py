@@ -8,9 +8,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.dsp import cut, envelope, overlap_add
 from audiodec.evaluation.metrics.pitch import STEP, track
-from audiodec.runtime.base import Samples
 
 Curve = NDArray[np.floating]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.codec import Codec
 from audiodec.errors import ConfigError
 from audiodec.evaluation.conditions import Condition
 from audiodec.evaluation.metrics import score
-from audiodec.runtime.base import Samples
 
 METRICS = ("PESQ-WB", "ESTOI", "mel distance")
 LOWEST = -160.0  # dBFS: what counts for less, and for nothing at all

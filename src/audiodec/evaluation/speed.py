@@ -15,11 +15,11 @@ from typing import TypeVar
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from audiodec.arrays import Samples
 from audiodec.errors import ModelError
 from audiodec.evaluation.codecs import RATE, Live, Peer, Spec, code
 from audiodec.evaluation.codecs.base import resampled
 from audiodec.pretrained import WEIGHTS
-from audiodec.runtime.base import Samples
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")

@@ -28,6 +28,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from audiodec.arrays import Codes, Samples
 from audiodec.config import ModelInfo, from_data, to_data
 from audiodec.errors import ModelError
 from audiodec.export.joins import join_channels_last
@@ -37,7 +38,7 @@ from audiodec.export.translations import TRANSLATIONS
 from audiodec.nn.network import Network
 from audiodec.nn.streaming import State
 from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
-from audiodec.runtime.base import NEXT, Codes, Runtime, Samples
+from audiodec.runtime.base import NEXT, Runtime
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.runtime.torch import TorchRuntime
 

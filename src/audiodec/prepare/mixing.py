@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, open_audio, read_audio
 from audiodec.errors import AudioError, ConfigError
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

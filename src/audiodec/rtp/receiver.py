@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import FormatError
 from audiodec.rtp.jitter import CAPACITY, Action, Entry, JitterBuffer
@@ -15,7 +16,6 @@ from audiodec.rtp.packet import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, 
 from audiodec.rtp.payload import Payload, from_bytes
 from audiodec.rtp.sequence import Sequence
 from audiodec.rtp.silence import ComfortNoise, described, level
-from audiodec.runtime.base import Samples
 
 ORIGINAL = MAX_DATAGRAM  # rank of a packet that is no copy: above that of any copy
 REMEMBER = 64  # packets after which a copy's distance no longer lengthens the buffer

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.rtp.control import Setting
 from audiodec.rtp.packet import COMFORT_NOISE, SPEECH, RtpPacket
 from audiodec.rtp.payload import MAX_DISTANCE, Payloader
 from audiodec.rtp.silence import SilenceDetector, describe, level
-from audiodec.runtime.base import Samples
 
 DESCRIBE_EVERY = 0.4  # seconds between descriptions of silence
 

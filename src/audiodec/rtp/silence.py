@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import FormatError
-from audiodec.runtime.base import Samples
 
 HANGOVER = 0.2  # seconds still sent after speech: word ends are quiet
 ABOVE_FLOOR = 8.0  # dB above the noise floor that count as speech

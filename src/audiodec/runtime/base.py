@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from audiodec.arrays import Codes, Samples
 from audiodec.config import ModelInfo
 
-Samples = NDArray[np.float32]
-Codes = NDArray[np.int64]
 # Arrays or tensors of the runtime's own, by name; the first dimension is the stream.
 State = dict[str, Any]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from audiodec.arrays import Codes
 from audiodec.errors import ModelError
 from audiodec.pretrained import WEIGHTS, ModelFolders
-from audiodec.runtime.base import Codes
 
 Floats = NDArray[np.float32]
 

@@ -9,9 +9,10 @@ import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession
 
+from audiodec.arrays import Codes, Samples
 from audiodec.errors import ModelError
 from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, ModelFolders
-from audiodec.runtime.base import NEXT, Codes, Samples, State
+from audiodec.runtime.base import NEXT, State
 from audiodec.runtime.codebooks import Codebooks
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from audiodec.arrays import Codes, Samples
 from audiodec.errors import ConfigError, ModelError
 from audiodec.nn.network import Network
 from audiodec.pretrained import WEIGHTS, ModelFolders, read_info
-from audiodec.runtime.base import Codes, Samples, State
+from audiodec.runtime.base import State
 
 
 def load_network(folder: Path) -> Network:

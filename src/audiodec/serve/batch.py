@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.bitstream.batch import pack_all, unpack_all
 from audiodec.bitstream.packet import PacketFormat
 from audiodec.playback import Concealment, Rows
-from audiodec.runtime.base import Runtime, Samples
+from audiodec.runtime.base import Runtime
 from audiodec.serve.slots import Slots
 
 

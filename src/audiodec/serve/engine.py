@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import AudioDecError
 from audiodec.playback import Rows
-from audiodec.runtime.base import Runtime, Samples
+from audiodec.runtime.base import Runtime
 from audiodec.serve.batch import DecoderBatch, EncoderBatch
 from audiodec.serve.streams import DecoderStream, EncoderStream, Stream
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.runtime.base import Samples
 
 FORMATS: dict[str, np.dtype[Any]] = {
     "s16": np.dtype("<i2"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.rtp.packet import unwrap
-from audiodec.runtime.base import Samples
 
 PATIENCE = 4  # later datagrams after which a missing one counts as lost
 LONGEST_GAP = 0.4  # seconds filled with zeros; a longer gap, or a step back, is left out

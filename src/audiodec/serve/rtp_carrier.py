@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import FormatError
 from audiodec.rtp.packet import MAX_DATAGRAM, SPEECH, RtpPacket
 from audiodec.rtp.payload import Payload, to_bytes
 from audiodec.rtp.receiver import Reception, Turn
-from audiodec.runtime.base import Samples
 from audiodec.serve.datagrams import Leg, ignore
 from audiodec.serve.messages import Close, RequestError
 from audiodec.serve.pcm import from_pcm, to_pcm

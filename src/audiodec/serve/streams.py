@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.config import CodecConfig
-from audiodec.runtime.base import Samples
 
 WAITING = 1.0  # seconds of output kept for a slow reader; then the stream stands still
 MOST_AT_ONCE = 4  # packets of one stream in one call of the model

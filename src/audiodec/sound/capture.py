@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 from audiodec.sound.devices import AudioDevice
 from audiodec.sound.drift import Resampler
 from audiodec.sound.ring import Ring

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 
 Callback = Callable[[Samples], None]  # a block [block]: a microphone's to take, a speaker's to fill
 

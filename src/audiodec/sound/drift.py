@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 
 TAPS, PHASES = 16, 256
 

@@ -8,9 +8,9 @@ from types import TracebackType
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.codec import Codec
 from audiodec.errors import AudioError
-from audiodec.runtime.base import Samples
 from audiodec.sound.capture import Capture, Clock, Playout
 from audiodec.sound.devices import AudioDevice
 from audiodec.sound.drift import DelayControl

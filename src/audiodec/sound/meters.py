@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 
 FLOOR = -90.0  # dBFS
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 
 
 class Ring:

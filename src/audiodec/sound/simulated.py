@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 from audiodec.sound.devices import Callback
 from audiodec.sound.loop import LiveLoop
 

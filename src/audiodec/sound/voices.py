@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 import soxr
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.reading import Audio, open_audio
-from audiodec.runtime.base import Samples
 from audiodec.sound.devices import AudioDevice
 from audiodec.sound.drift import DelayControl, Resampler
 from audiodec.sound.ring import Ring

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 import audiodec
 from audiodec.adc import Count, blocks, resampled
+from audiodec.arrays import Samples
 from audiodec.audio_files.reading import open_audio
 from audiodec.bitstream.container import MAX_CHANNELS
 from audiodec.errors import AudioDecError, AudioError, ModelError
 from audiodec.pretrained import WEIGHTS
-from audiodec.runtime.base import Samples
 from audiodec.tokenization.listing import File
 
 REASON = 200  # characters kept of what went wrong with a file

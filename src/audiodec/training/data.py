@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, open_audio
 from audiodec.errors import AudioError, ConfigError
@@ -28,8 +29,6 @@ QUIETEST = 1e-3  # rms (-60 dBFS) below which a crop teaches nothing
 CLIPPED_SHARE = 1e-3  # of samples at full scale, above which a crop is dropped
 MARGIN = 0.01  # seconds that a clip must be longer than the stretch it gives
 TRIES = 100  # crops looked at before a source is called unusable
-
-Samples = NDArray[np.float32]
 
 
 @dataclass

@@ -10,11 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.dsp import cut, envelope, overlap_add
 from audiodec.prepare.mixing import convolve
 from audiodec.training.recipe import Perturbation
-
-Samples = NDArray[np.float32]
 
 WINDOW, HOP = 1024, 256  # of the formant warp
 STRONGEST = 2.5  # nepers (22 dB) that the warp raises or lowers any frequency by

@@ -9,11 +9,12 @@ import numpy as np
 import soxr
 import torch
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import read_audio
 from audiodec.config import CodecConfig
 from audiodec.errors import AudioError, ConfigError, MissingExtraError
-from audiodec.evaluation.metrics import METRICS, Samples
+from audiodec.evaluation.metrics import METRICS
 from audiodec.nn.network import Network
 from audiodec.training.recipe import Validation
 

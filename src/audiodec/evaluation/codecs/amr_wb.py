@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError
 from audiodec.evaluation.codecs.base import Family
 from audiodec.evaluation.codecs.live import Live
@@ -18,7 +19,6 @@ from audiodec.evaluation.codecs.native import (
     to_float,
     to_int16,
 )
-from audiodec.runtime.base import Samples
 
 RATES = (6.6, 8.85, 12.65, 14.25, 15.85, 18.25, 19.85, 23.05, 23.85)  # kbps of modes 0 to 8
 LIBRARIES = {"vo-amrwbenc": "libvo-amrwbenc0", "opencore-amrwb": "libopencore-amrwb0"}

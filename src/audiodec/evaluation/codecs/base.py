@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 import soxr
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError
-from audiodec.runtime.base import Samples
 
 RATE = 48000  # Hz at which every codec gets and gives audio here
 NEAR = 0.1  # a rate asked for means the nearest one offered, if at most this far off

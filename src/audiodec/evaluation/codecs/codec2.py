@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.evaluation.codecs.base import Family
 from audiodec.evaluation.codecs.live import Live
 from audiodec.evaluation.codecs.native import (
@@ -17,7 +18,6 @@ from audiodec.evaluation.codecs.native import (
     to_float,
     to_int16,
 )
-from audiodec.runtime.base import Samples
 
 # By kbps: mode, from codec2.h; delay in samples, where ESTOI of nine clips is highest.
 MODES = {

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import MissingExtraError
 from audiodec.evaluation.codecs.base import Family
 from audiodec.evaluation.codecs.live import Live
-from audiodec.runtime.base import Samples
 
 FRAME_US = 10_000
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from audiodec.runtime.base import Samples
+from audiodec.arrays import Samples
 
 
 class Live(abc.ABC):

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.bitstream.packet import pack, unpack
 from audiodec.errors import ModelError
 from audiodec.evaluation.codecs.base import Family, MissingCodecError, home
 from audiodec.evaluation.codecs.live import Live
-from audiodec.runtime.base import Samples
 
 RATES = {3.2: 16, 6.0: 30, 9.2: 46}  # kbps -> codes per frame
 BITS = 4  # per code

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.evaluation.codecs.base import MissingCodecError
-from audiodec.runtime.base import Samples
 
 
 def missing_library(codec: str, packages: dict[str, str]) -> str | None:

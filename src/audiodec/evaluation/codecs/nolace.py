@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError
 from audiodec.evaluation.codecs import opus
 from audiodec.evaluation.codecs.base import RATE, Family, MissingCodecError, home
-from audiodec.runtime.base import Samples
 
 PACKAGE, VERSION = "@wasm-audio-decoders/opus-ml", "0.0.3"
 SCRIPT = Path(__file__).with_name("nolace.mjs")

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError, MissingExtraError
 from audiodec.evaluation.codecs.base import RATE, Family
 from audiodec.evaluation.codecs.live import Live, frames_of
 from audiodec.evaluation.codecs.native import pointer
-from audiodec.runtime.base import Samples
 
 FRAME = 960  # samples: 20 ms
 RATES = (6, 9, 12, 16, 24, 32)  # kbps; it takes any between

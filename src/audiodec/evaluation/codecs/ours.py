@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import audiodec
+from audiodec.arrays import Samples
 from audiodec.checks import check_beam_width
 from audiodec.codec import Codec
 from audiodec.errors import ConfigError
 from audiodec.evaluation.codecs.base import frames_of_whole_bytes
 from audiodec.evaluation.codecs.live import Live
-from audiodec.runtime.base import Samples
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError
 from audiodec.evaluation.codecs.base import Family
 from audiodec.evaluation.codecs.live import Live
@@ -18,7 +19,6 @@ from audiodec.evaluation.codecs.native import (
     to_float,
     to_int16,
 )
-from audiodec.runtime.base import Samples
 
 RATES = (3.95, 5.75, 7.75, 9.8, 12.8, 16.8, 20.6, 23.8)  # kbps of qualities 0 to 7
 LIBRARIES = {"speex": "libspeex1"}

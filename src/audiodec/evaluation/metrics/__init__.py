@@ -5,8 +5,9 @@ sample rate in Hz. Codecs may be late: `align` first. `METRICS` are the quick on
 show by default, `ALL_METRICS` is everything; `score` runs some of them by name.
 """
 
+from audiodec.arrays import Samples
 from audiodec.evaluation.metrics.alignment import align
-from audiodec.evaluation.metrics.base import Metric, MissingPackageError, Samples
+from audiodec.evaluation.metrics.base import Metric, MissingPackageError
 from audiodec.evaluation.metrics.intrusive import (
     estoi,
     pesq_wb,

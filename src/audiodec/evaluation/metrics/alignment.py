@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiodec.evaluation.metrics.base import Samples
+from audiodec.arrays import Samples
 
 
 def align(reference: Samples, degraded: Samples, rate: int) -> tuple[Samples, Samples, int]:

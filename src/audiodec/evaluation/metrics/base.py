@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError, AudioError, MissingExtraError
 
 SHORTEST = 0.4  # seconds: 30 frames of STOI; below, the packages fail in many ways
-Samples = NDArray[np.float32]
 Function = Callable[[Samples, Samples, int], float]
 
 

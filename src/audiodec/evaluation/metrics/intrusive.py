@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import Samples, check_sound, need, resampled
+from audiodec.evaluation.metrics.base import check_sound, need, resampled
 
 
 def pesq_wb(reference: Samples, degraded: Samples, rate: int) -> float:

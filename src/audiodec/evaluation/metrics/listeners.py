@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import SHORTEST, Samples, need, resampled
+from audiodec.evaluation.metrics.base import SHORTEST, need, resampled
 
 RATE = 16000
 # Its requirement torchaudio loads beside few builds of torch, hence --no-deps.

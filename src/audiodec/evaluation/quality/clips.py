@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from audiodec.arrays import Samples
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, read_audio
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.codecs import RATE
 from audiodec.evaluation.quality.scores import LABELS
-from audiodec.runtime.base import Samples
 
 LONGEST = 600  # seconds: metrics need memory in proportion
 

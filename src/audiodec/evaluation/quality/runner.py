@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import audiodec
+from audiodec.arrays import Samples
 from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.errors import AudioDecError, ConfigError
 from audiodec.evaluation.codecs import RATE, Ours, Peer, Spec, code
@@ -25,7 +26,6 @@ from audiodec.evaluation.metrics import ALL_METRICS, METRICS, align, score
 from audiodec.evaluation.quality.clips import Clip, read_clip
 from audiodec.evaluation.quality.scores import Score
 from audiodec.evaluation.quality.store import Store
-from audiodec.runtime.base import Samples
 
 ORIGINAL = "original"  # name of the recording itself among the sounds kept
 KBPS, LAG = "kbps", "lag"  # are stored as metrics are

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiodec.arrays import Samples
 from audiodec.evaluation.codecs import RATE
-from audiodec.runtime.base import Samples
 
 UNCODED = "uncoded"
 

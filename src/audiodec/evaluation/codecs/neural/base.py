@@ -12,16 +12,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from audiodec.arrays import Codes, Samples
 from audiodec.bitstream.packet import pack, unpack
 from audiodec.errors import ModelError
 from audiodec.evaluation.codecs.base import Family, MissingCodecError, frames_of_whole_bytes, home
 from audiodec.evaluation.codecs.cost import Cost
 from audiodec.nn.macs import count_macs
-from audiodec.runtime.base import Samples
 
-Codes = NDArray[np.int64]
 RANDOM = " (random weights, speed only)"
 COUNTED = 1.0  # seconds of audio, at least, whose operations are counted
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from audiodec.evaluation.codecs.neural.base import Codes, FromTransformers, families
+from audiodec.arrays import Codes
+from audiodec.evaluation.codecs.neural.base import FromTransformers, families
 
 
 class Mimi(FromTransformers):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from audiodec.arrays import Codes
 from audiodec.errors import ModelError
-from audiodec.evaluation.codecs.neural.base import Codes, Neural, families
+from audiodec.evaluation.codecs.neural.base import Neural, families
 
 CONFIG = {  # of hubertsiuzdak/snac_24khz
     "sampling_rate": 24000, "encoder_dim": 48, "encoder_rates": [2, 4, 8, 8],
