@@ -23,7 +23,7 @@ from audiodec.call.endpoint import Endpoint
 from audiodec.call.keys import make_key
 from audiodec.call.network import gilbert
 from audiodec.call.transport import talk
-from audiodec.sound.voices import FileSource, Muted
+from audiodec.sound.voices import Muted, file_source
 from tests.call_tools import PERIOD, fake_codec
 from tests.conftest import SPEECH
 
@@ -201,8 +201,8 @@ def test_a_call_through_webrtc(says: bool, dtx: bool, tmp_path: Path) -> None:
             assert not other.ordered
             assert other.maxRetransmits == 0
             a, b = Endpoint(fake_codec(), dtx=dtx), Endpoint(fake_codec(), dtx=dtx)
-            with soundfile.SoundFile(path) as file:
-                speaks = talk(a, DataChannel(channel), FileSource(file, a.rate), Muted(), 300)
+            with file_source(str(path), a.rate) as source:
+                speaks = talk(a, DataChannel(channel), source, Muted(), 300)
                 listens = talk(b, DataChannel(other), Muted(), Muted(), 300)
                 await asyncio.wait_for(asyncio.gather(speaks, listens), 600)
             return a, b
