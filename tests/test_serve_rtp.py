@@ -29,7 +29,7 @@ from audiodec.rtp.receiver import Receiver, Reception  # noqa: E402
 from audiodec.rtp.sender import Sender  # noqa: E402
 from audiodec.rtp.silence import describe  # noqa: E402
 from audiodec.serve.batch import DecoderBatch  # noqa: E402
-from audiodec.serve.reorder import LONGEST_GAP, PATIENCE, Reorder  # noqa: E402
+from audiodec.serve.reorder import MAX_GAP_S, MAX_REORDER_DATAGRAMS, Reorder  # noqa: E402
 from audiodec.sound.simulated import SimulatedClock  # noqa: E402
 from tests.serve_rtp_tools import NOISE, RtpClient, heard_of, rounded, rtp_stream  # noqa: E402
 from tests.serve_tools import WAIT, Served, noise, refusal  # noqa: E402
@@ -199,7 +199,7 @@ def test_sound_is_put_in_order() -> None:
         reorder, blocks = Reorder(16000), []
         for at in order:
             blocks += reorder.receive((start + at) % 2**32, pieces[at])
-            assert len(reorder._held) <= PATIENCE
+            assert len(reorder._held) <= MAX_REORDER_DATAGRAMS
         blocks += reorder.flush()
         return np.concatenate(blocks)
 
@@ -211,7 +211,7 @@ def test_sound_is_put_in_order() -> None:
     late = [0, 100, 300, 400, 500, 600, 700, 200, 800, 900]
     np.testing.assert_array_equal(through(late), gap)
     reorder = Reorder(16000)
-    far = round(LONGEST_GAP * 16000) + 101
+    far = round(MAX_GAP_S * 16000) + 101
     blocks = [reorder.receive(at, sound[:100]) for at in (0, far, far - 100, 5, 2**31, 50)]
     assert [sum(map(len, each)) for each in blocks] == [100, 100, 0, 100, 100, 100]
 

@@ -17,12 +17,12 @@ from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Payloader
 from audiodec.rtp.receiver import Counts, PacketDecoder, Receiver
 from audiodec.rtp.rtcp import Report, middle
 from audiodec.rtp.sender import PacketEncoder, Sender
-from audiodec.rtp.sequence import ROUND
+from audiodec.rtp.sequence import SEQUENCE_ROUND
 from audiodec.rtp.srtp import Guard, Srtp, Unguarded
 
-GREET = 0.2  # seconds between hellos
-REPORT = 1.0  # seconds between reports
-PATIENCE = 10.0  # seconds without an authentic packet after which the other end is gone
+GREET_EVERY_S = 0.2  # seconds between hellos
+REPORT_EVERY_S = 1.0  # seconds between reports
+GONE_AFTER_S = 10.0  # seconds without an authentic packet after which the other end is gone
 
 
 class Speech(Protocol):
@@ -150,12 +150,12 @@ class Endpoint:
         due = []
         if self._handshake.owes and now >= self._greet_at:
             due.append(self._handshake.hello())
-            self._greet_at, self._handshake.owes = now + GREET, not self.connected
+            self._greet_at, self._handshake.owes = now + GREET_EVERY_S, not self.connected
         if self._receiver is not None and self.connected:
             if now >= self._report_at:
-                self._report_at = now + REPORT
+                self._report_at = now + REPORT_EVERY_S
                 due.append(self._report(self._receiver, now))
-            if not self.hung_up and now > self._alive + PATIENCE:
+            if not self.hung_up and now > self._alive + GONE_AFTER_S:
                 self.left = self.gone = True
         return due
 
@@ -197,7 +197,7 @@ class Endpoint:
         if self._began is None:
             self._handshake.sure()
             self._began = now
-            self._report_at = now + (0 if self._ended else REPORT)
+            self._report_at = now + (0 if self._ended else REPORT_EVERY_S)
 
     def _packet(self, receiver: Receiver, packet: bytes, now: float) -> None:
         """An authentic packet has come."""
@@ -252,7 +252,7 @@ class Endpoint:
             return far.lost if far else None
         heard = 0
         if far is not None:  # its last word: what came later came too late
-            expected = far.highest - (self._sender.first + ROUND) + 1
+            expected = far.highest - (self._sender.first + SEQUENCE_ROUND) + 1
             heard = (expected - far.lost) % 2**32
         return self._sender.packets - heard
 

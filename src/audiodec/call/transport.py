@@ -15,12 +15,12 @@ from audiodec.errors import AudioDecError, ConfigError
 from audiodec.rtp.packet import MAX_DATAGRAM
 from audiodec.rtp.readable import when_readable
 
-CONNECTING = 0.02  # seconds between looks for an answer
-GOODBYES = 3  # times that the other end is told that the call is over: each may be lost
-LAST_WORD = 0.5  # seconds for the other end to say what it has heard in all
-AT_ONCE = 64  # datagrams read before others run
-TELL = 10  # packet times between summaries
-BEHIND = 0.2  # seconds behind the clock that are not caught up: they would only become delay
+CONNECT_POLL_S = 0.02  # seconds between looks for an answer
+GOODBYE_REPEATS = 3  # times that the other end is told that the call is over: each may be lost
+LAST_WORD_S = 0.5  # seconds for the other end to say what it has heard in all
+MAX_READ_AT_ONCE = 64  # datagrams read before others run
+SUMMARY_EVERY_PACKETS = 10  # packet times between summaries
+MAX_BEHIND_S = 0.2  # seconds behind the clock that are not caught up: they would only become delay
 
 Address = tuple[str, int]
 Listener = Callable[[bytes], None]
@@ -96,14 +96,14 @@ async def talk(
             if clock() > deadline:
                 raise NoAnswerError(_silence(endpoint, wait))
             _send(channel, endpoint.poll(clock()))
-            await asyncio.sleep(CONNECTING)
+            await asyncio.sleep(CONNECT_POLL_S)
         await _converse(endpoint, channel, source, sink, tell)
         _send(channel, endpoint.hang_up(clock()))
-        deadline = clock() + LAST_WORD
+        deadline = clock() + LAST_WORD_S
         while not (endpoint.hung_up or endpoint.gone) and clock() < deadline:
-            await asyncio.sleep(CONNECTING)
+            await asyncio.sleep(CONNECT_POLL_S)
     finally:
-        for _ in range(GOODBYES):
+        for _ in range(GOODBYE_REPEATS):
             _send(channel, endpoint.hang_up(clock()))
 
 
@@ -127,11 +127,11 @@ async def _converse(
         heard = endpoint.left and endpoint.drained
         if endpoint.gone or (heard and (source.live or not speaking)):
             return
-        if turn % TELL == 0:
+        if turn % SUMMARY_EVERY_PACKETS == 0:
             tell(endpoint.summary(now))
         turn += 1
         ahead = start + turn * endpoint.period - clock()
-        if ahead < -BEHIND:
+        if ahead < -MAX_BEHIND_S:
             missed = int(-ahead / endpoint.period)
             endpoint.skip(missed)
             turn += missed
@@ -167,7 +167,7 @@ class UdpChannel:
 
     def read(self) -> None:
         """Take all that has come, up to a bound that lets others run."""
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_READ_AT_ONCE):
             try:
                 datagram = self._socket.recv(MAX_DATAGRAM + 1)
             except BlockingIOError:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from audiodec.rtp.payload import Redundancy
 
-CALM = 10  # reports in a row that must ask for less before less is sent
-QUICK, SLOW = 4, 10  # reports averaged
-SCATTER = 0.7  # what the mean of the quick ones counts: bursts scatter it
-CAREFUL = 2  # rung of the ladder to begin with, while nothing is known
-QUEUE = 0.15  # seconds of round trip beyond the shortest that mean a full link
+CALM_REPORTS = 10  # reports in a row that must ask for less before less is sent
+QUICK_REPORTS, SLOW_REPORTS = 4, 10  # reports averaged
+BURST_WEIGHT = 0.7  # what the mean of the quick ones counts: bursts scatter it
+FIRST_RUNG = 2  # rung of the ladder to begin with, while nothing is known
+MAX_QUEUE_S = 0.15  # seconds of round trip beyond the shortest that mean a full link
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Controller:
             (0.05, Redundancy((4, 8), num_codebooks)),
             (0.16, Redundancy((3, 6, 9), num_codebooks)),
         ]
-        self._losses: deque[float] = deque(maxlen=SLOW)
+        self._losses: deque[float] = deque(maxlen=SLOW_REPORTS)
         self._shortest: float | None = None
-        self._rung, self._step, self._calm = CAREFUL, len(self._rates) - 1, 0
+        self._rung, self._step, self._calm = FIRST_RUNG, len(self._rates) - 1, 0
 
     @property
     def setting(self) -> Setting:
@@ -70,9 +70,9 @@ class Controller:
         self._losses.append(loss)
         if round_trip is not None:
             self._shortest = min(round_trip, self._shortest or round_trip)
-        queue = round_trip is not None and round_trip > (self._shortest or 0.0) + QUEUE
+        queue = round_trip is not None and round_trip > (self._shortest or 0.0) + MAX_QUEUE_S
         recent = list(self._losses)
-        quick = SCATTER * sum(recent[-QUICK:]) / len(recent[-QUICK:])
+        quick = BURST_WEIGHT * sum(recent[-QUICK_REPORTS:]) / len(recent[-QUICK_REPORTS:])
         wanted = self._rung_for(max(quick, sum(recent) / len(recent)))
         if queue:
             # More bits would only lengthen the queue, whatever is lost.
@@ -81,7 +81,7 @@ class Controller:
             self._rung, self._calm = wanted, 0
         elif wanted < self._rung or self._step < len(self._rates) - 1:
             self._calm += 1
-            if self._calm >= CALM:
+            if self._calm >= CALM_REPORTS:
                 self._calm = 0
                 if self._step < len(self._rates) - 1:
                     self._step += 1

@@ -15,14 +15,14 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-WINDOW = 500  # arrivals whose delays are remembered: 10 s of 20 ms
+WINDOW_ARRIVALS = 500  # arrivals whose delays are remembered: 10 s of 20 ms
 QUANTILE = 0.99  # of packets that should be in time
-START = 0.06  # seconds of buffering until delays are known
-KNOWN = 100  # arrivals after which they are
-MOST = 0.4  # seconds at most that the jitter, and that copies, may add
-CAPACITY = 512  # packet times held, and believed, to both sides of playback
-REGIME = 10  # late packets in a row after which older delays say nothing any more
-LONG_WAIT = 50  # pulls after which a change no longer waits for a quiet moment
+START_S = 0.06  # seconds of buffering until delays are known
+KNOWN_AFTER_ARRIVALS = 100  # arrivals after which they are
+MAX_JITTER_S = 0.4  # seconds at most that the jitter, and that copies, may add
+CAPACITY_PACKETS = 512  # packet times held, and believed, to both sides of playback
+REGIME_PACKETS = 10  # late packets in a row after which older delays say nothing any more
+LONG_WAIT_PULLS = 50  # pulls after which a change no longer waits for a quiet moment
 
 
 class Delays:
@@ -36,7 +36,7 @@ class Delays:
         return len(self._newest)
 
     def add(self, delay: float) -> None:
-        if len(self._newest) == WINDOW:
+        if len(self._newest) == WINDOW_ARRIVALS:
             del self._sorted[bisect_left(self._sorted, self._newest.popleft())]
         self._newest.append(delay)
         insort(self._sorted, delay)
@@ -106,7 +106,7 @@ class JitterBuffer:
     def arrive(self, index: int, entry: Entry, now: float) -> bool:
         """Something sent at packet time `index` has come. Returns False when it is too late.
 
-        The caller makes sure that |index - next| < CAPACITY once playback has started.
+        The caller makes sure that |index - next| < CAPACITY_PACKETS once playback has started.
         """
         self._delays.add(now - index * self.period)
         if self._first is None:
@@ -115,13 +115,13 @@ class JitterBuffer:
             self.next = min(self.next, index)
         in_time = self.offer(index, entry)
         self._late = 0 if in_time else self._late + 1
-        if self._late >= REGIME:
-            self._delays.keep(REGIME)
+        if self._late >= REGIME_PACKETS:
+            self._delays.keep(REGIME_PACKETS)
         return in_time
 
     def offer(self, index: int, entry: Entry) -> bool:
         """Keep an entry if it is in time and better than what is there."""
-        if not self.next <= index < self.next + CAPACITY:
+        if not self.next <= index < self.next + CAPACITY_PACKETS:
             return False
         held = self._entries.get(index)
         if held is None or held.rank < entry.rank:
@@ -133,9 +133,9 @@ class JitterBuffer:
         """The delay at which packets should be played, seconds."""
         lowest = self._delays.lowest
         jitter = self._delays.quantile - lowest
-        if len(self._delays) < KNOWN:
-            jitter = max(jitter, START)
-        return lowest + min(jitter, MOST) + min(self.reach * self.period, MOST)
+        if len(self._delays) < KNOWN_AFTER_ARRIVALS:
+            jitter = max(jitter, START_S)
+        return lowest + min(jitter, MAX_JITTER_S) + min(self.reach * self.period, MAX_JITTER_S)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -150,7 +150,7 @@ class JitterBuffer:
             the action, and its entries: one for PLAY, two for MERGE, else none.
         """
         if not self._started:
-            if self._first is None or now < self._first + START:
+            if self._first is None or now < self._first + START_S:
                 return Action.WAIT, []
             self._started = True
         decision = self._decide(now, quiet)
@@ -159,7 +159,7 @@ class JitterBuffer:
 
     def _decide(self, now: float, quiet: bool) -> tuple[Action, list[Entry]]:
         surplus = now - self.next * self.period - self.target
-        if abs(surplus) > CAPACITY / 2 * self.period:
+        if abs(surplus) > CAPACITY_PACKETS / 2 * self.period:
             # So far off that playback has broken off anyway: go where it should be.
             self._skip_to(int((now - self.target) / self.period))
             surplus = 0.0
@@ -168,7 +168,7 @@ class JitterBuffer:
             self._patience = 0
             return self._play(present)
         self._patience += 1
-        if present and not quiet and self._patience < LONG_WAIT:
+        if present and not quiet and self._patience < LONG_WAIT_PULLS:
             return self._play(present)
         if surplus < 0:
             self._patience = 0
@@ -195,4 +195,6 @@ class JitterBuffer:
 
     def _skip_to(self, index: int) -> None:
         self.next = index
-        self._entries = {i: e for i, e in self._entries.items() if index <= i < index + CAPACITY}
+        self._entries = {
+            i: e for i, e in self._entries.items() if index <= i < index + CAPACITY_PACKETS
+        }

@@ -11,17 +11,17 @@ import numpy as np
 from audiodec.arrays import Samples
 from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import FormatError
-from audiodec.rtp.jitter import CAPACITY, Action, Entry, JitterBuffer
+from audiodec.rtp.jitter import CAPACITY_PACKETS, Action, Entry, JitterBuffer
 from audiodec.rtp.packet import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
 from audiodec.rtp.payload import Payload, from_bytes
 from audiodec.rtp.sequence import Sequence
 from audiodec.rtp.silence import ComfortNoise, described, level
 
 ORIGINAL = MAX_DATAGRAM  # rank of a packet that is no copy: above that of any copy
-REMEMBER = 64  # packets after which a copy's distance no longer lengthens the buffer
-QUIET = 20.0  # dB below the loudest of late that hide a change of delay
-SILENT = -60.0  # dBov that always do
-FORGET = 10.0  # dB per second by which the loudest of late falls
+REACH_PACKETS = 64  # packets after which a copy's distance no longer lengthens the buffer
+QUIET_DB = 20.0  # dB below the loudest of late that hide a change of delay
+SILENT_DBOV = -60.0  # dBov that always do
+FORGET_DB_PER_S = 10.0  # dB per second by which the loudest of late falls
 
 
 class PacketDecoder(Protocol):
@@ -95,7 +95,7 @@ class Reception:
         self._noise_level: float | None = None  # dBov, while the other end is silent
         self._loudest = self._newest = -127.0  # dBov, of what was played
         self._fade = np.linspace(0, 1, self._size, dtype=np.float32)
-        self._reaches = [0] * REMEMBER
+        self._reaches = [0] * REACH_PACKETS
         self._restart()
 
     def _restart(self) -> None:
@@ -132,7 +132,7 @@ class Reception:
             self.counts.duplicate += 1
             return
         self.counts.received += 1
-        self._reaches[self.counts.received % REMEMBER] = max(payload.redundant, default=0)
+        self._reaches[self.counts.received % REACH_PACKETS] = max(payload.redundant, default=0)
         self.buffer.reach = max(self._reaches)
         entry = Entry(payload.packet, packet.payload_type == COMFORT_NOISE, ORIGINAL)
         if not self.buffer.arrive(index, entry, now):
@@ -151,7 +151,7 @@ class Reception:
             self._origin = packet.timestamp
         near = self._origin + self.buffer.next * self._size
         index, off = divmod(unwrap(packet.timestamp, near, 32) - self._origin, self._size)
-        known = not off and abs(index - self.buffer.next) < CAPACITY
+        known = not off and abs(index - self.buffer.next) < CAPACITY_PACKETS
         if known and self.sequence.plausible(packet.sequence):
             self._stray = None
             return index
@@ -168,7 +168,9 @@ class Reception:
 
     def due(self, now: float) -> Turn:
         """What the next packet time is made of; to be called once per packet time."""
-        quiet = self._noise_level is not None or (self._newest < max(SILENT, self._loudest - QUIET))
+        quiet = self._noise_level is not None or (
+            self._newest < max(SILENT_DBOV, self._loudest - QUIET_DB)
+        )
         action, entries = self.buffer.pull(now, quiet)
         if action is Action.MERGE:
             self.counts.merged += 1
@@ -188,7 +190,7 @@ class Reception:
         if turn.noise is not None or not self._noise.silent:
             audio = audio + self._noise(self._size, turn.noise)
         self._newest = level(audio)
-        self._loudest = max(self._newest, self._loudest - FORGET * self.period)
+        self._loudest = max(self._newest, self._loudest - FORGET_DB_PER_S * self.period)
         return audio
 
     def _play(self, entry: Entry) -> bytes | None:

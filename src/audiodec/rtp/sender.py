@@ -13,7 +13,7 @@ from audiodec.rtp.packet import COMFORT_NOISE, SPEECH, RtpPacket
 from audiodec.rtp.payload import MAX_DISTANCE, Payloader
 from audiodec.rtp.silence import SilenceDetector, describe, level
 
-DESCRIBE_EVERY = 0.4  # seconds between descriptions of silence
+DESCRIBE_EVERY_S = 0.4  # seconds between descriptions of silence
 
 
 class PacketEncoder(Protocol):
@@ -54,7 +54,7 @@ class Sender:
         self.timestamp = secrets.randbelow(1 << 32) if timestamp is None else timestamp
         self._waiting = np.zeros(0, np.float32)
         self._silence = SilenceDetector(format.seconds) if dtx else None
-        self._every = max(1, round(DESCRIBE_EVERY / format.seconds))
+        self._every = max(1, round(DESCRIBE_EVERY_S / format.seconds))
         self._silent_for = 0  # packet times
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from audiodec.rtp.packet import unwrap
 
-REMEMBERED = 1024  # sequence numbers below the highest, in which a duplicate is noticed
-DROPOUT = 3000  # packets that may be missing before the stream counts as another one
-ROUND = 1 << 16  # what a stream's first number is raised by, so that those before it stay positive
-SETTLE = 10  # packets by which one may be overtaken and not yet count as lost
+DUPLICATE_WINDOW_PACKETS = 1024  # below the highest, in which a duplicate is noticed
+MAX_DROPOUT_PACKETS = 3000  # packets that may be missing before the stream counts as another one
+SEQUENCE_ROUND = 1 << 16  # added to a stream's first number, so that those before stay positive
+MAX_REORDER_PACKETS = 10  # packets by which one may be overtaken and not yet count as lost
 
 
 class Sequence:
@@ -18,7 +18,7 @@ class Sequence:
             before the first that comes is counted, too.
 
     Attributes:
-        highest: received, extended by its wraps, and raised by `ROUND`.
+        highest: received, extended by its wraps, and raised by `SEQUENCE_ROUND`.
         jitter: smoothed difference of successive delays, seconds.
         received: packets, without duplicates.
     """
@@ -29,7 +29,7 @@ class Sequence:
         self._told = 0  # packets that the sender says it has sent
         self.restart()
         if first is not None:
-            self._begin(first + ROUND)
+            self._begin(first + SEQUENCE_ROUND)
 
     def restart(self) -> None:
         """The stream begins anew, at any number; counts go on."""
@@ -65,7 +65,7 @@ class Sequence:
     def plausible(self, sequence: int) -> bool:
         """Whether a number belongs to the stream as it was so far (RFC 3550, A.1)."""
         step = unwrap(sequence, self.highest, 16) - self.highest
-        return self.highest < 0 or -REMEMBERED < step < DROPOUT
+        return self.highest < 0 or -DUPLICATE_WINDOW_PACKETS < step < MAX_DROPOUT_PACKETS
 
     def receive(self, sequence: int, delay: float) -> bool:
         """A packet has come. Returns False for a duplicate, or one too old to tell.
@@ -75,13 +75,13 @@ class Sequence:
             delay: arrival minus media time, seconds.
         """
         if self.highest < 0:
-            self._begin(sequence + ROUND)
+            self._begin(sequence + SEQUENCE_ROUND)
         number = unwrap(sequence, self.highest, 16)
         behind = self.highest - number
         if behind < 0:
-            self._seen = (self._seen << -behind | 1) & ((1 << REMEMBERED) - 1)
+            self._seen = (self._seen << -behind | 1) & ((1 << DUPLICATE_WINDOW_PACKETS) - 1)
             self.highest = number
-        elif behind >= REMEMBERED or self._seen >> behind & 1:
+        elif behind >= DUPLICATE_WINDOW_PACKETS or self._seen >> behind & 1:
             return False
         else:
             self._seen |= 1 << behind
@@ -97,9 +97,9 @@ class Sequence:
 
         The newest are left for the next time: they may have been overtaken.
         """
-        settled = self.highest - SETTLE
-        fresh = min(settled - self._asked, REMEMBERED - SETTLE)
+        settled = self.highest - MAX_REORDER_PACKETS
+        fresh = min(settled - self._asked, DUPLICATE_WINDOW_PACKETS - MAX_REORDER_PACKETS)
         if fresh <= 0:
             return 0.0
         self._asked = settled
-        return 1 - (self._seen >> SETTLE & ((1 << fresh) - 1)).bit_count() / fresh
+        return 1 - (self._seen >> MAX_REORDER_PACKETS & ((1 << fresh) - 1)).bit_count() / fresh

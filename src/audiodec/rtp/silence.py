@@ -7,11 +7,11 @@ import numpy as np
 from audiodec.arrays import Samples
 from audiodec.errors import FormatError
 
-HANGOVER = 0.2  # seconds still sent after speech: word ends are quiet
-ABOVE_FLOOR = 8.0  # dB above the noise floor that count as speech
-RISE = 3.0  # dB per second at which the floor follows a louder background
-LOUDEST = -35.0  # dBov; what is louder is never silence
-QUIETEST = -70.0  # dBov; what is quieter always is
+HANGOVER_S = 0.2  # seconds still sent after speech: word ends are quiet
+SPEECH_ABOVE_FLOOR_DB = 8.0  # dB above the noise floor that count as speech
+FLOOR_RISE_DB_PER_S = 3.0  # dB per second at which the floor follows a louder background
+MAX_SILENCE_DBOV = -35.0  # dBov; what is louder is never silence
+SURE_SILENCE_DBOV = -70.0  # dBov; what is quieter always is
 
 
 def level(samples: Samples) -> float:
@@ -28,13 +28,21 @@ class SilenceDetector:
     """
 
     def __init__(self, period: float) -> None:
-        self._period, self._floor, self._hang = period, LOUDEST - ABOVE_FLOOR, 0.0
+        self._period, self._floor, self._hang = (
+            period,
+            MAX_SILENCE_DBOV - SPEECH_ABOVE_FLOOR_DB,
+            0.0,
+        )
 
     def __call__(self, loudness: float) -> bool:
         """Whether the next block, of that many dBov, is silence."""
-        self._floor = min(loudness, self._floor + RISE * self._period, LOUDEST - ABOVE_FLOOR)
-        if loudness > max(self._floor + ABOVE_FLOOR, QUIETEST):
-            self._hang = HANGOVER
+        self._floor = min(
+            loudness,
+            self._floor + FLOOR_RISE_DB_PER_S * self._period,
+            MAX_SILENCE_DBOV - SPEECH_ABOVE_FLOOR_DB,
+        )
+        if loudness > max(self._floor + SPEECH_ABOVE_FLOOR_DB, SURE_SILENCE_DBOV):
+            self._hang = HANGOVER_S
         else:
             self._hang -= self._period
         return self._hang <= 0
@@ -73,7 +81,7 @@ class ComfortNoise:
 
     def __call__(self, count: int, loudness: float | None) -> Samples:
         """The next samples [count], gliding to that many dBov; None: to nothing."""
-        gain = 0.0 if loudness is None else 10 ** (min(loudness, LOUDEST) / 20)
+        gain = 0.0 if loudness is None else 10 ** (min(loudness, MAX_SILENCE_DBOV) / 20)
         white = self._random.standard_normal(count, np.float32)
         joined = np.concatenate([self._past, white])
         self._past = joined[count:]

@@ -18,9 +18,9 @@ from audiodec.rtp.srtp import Srtp
 from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.metrics import Metrics
 
-AT_ONCE = 64  # datagrams read before others run
-RECEIVE_BUFFER = 1 << 20  # bytes asked of the system: all streams share it
-SHORTEST = 12  # bytes of an RTP header
+MAX_READ_AT_ONCE = 64  # datagrams read before others run
+RECEIVE_BUFFER_BYTES = 1 << 20  # bytes asked of the system: all streams share it
+RTP_HEADER_BYTES = 12  # bytes of an RTP header
 
 Listener = Callable[[bytes, float], None]
 
@@ -121,7 +121,7 @@ class Datagrams:
             own = socket.socket(family, socket.SOCK_DGRAM)
             self._sockets.append(own)
             own.setblocking(False)
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             if family == socket.AF_INET6:
                 own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
@@ -155,7 +155,7 @@ class Datagrams:
 
     def _read(self, own: socket.socket) -> None:
         now = asyncio.get_running_loop().time()
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_READ_AT_ONCE):
             try:
                 datagram, address = own.recvfrom(MAX_DATAGRAM + 1)
             except BlockingIOError:
@@ -163,7 +163,7 @@ class Datagrams:
             except OSError:
                 continue  # a client that is gone: `idle` finds it
             leg = None
-            if SHORTEST <= len(datagram) <= MAX_DATAGRAM and not is_rtcp(datagram):
+            if RTP_HEADER_BYTES <= len(datagram) <= MAX_DATAGRAM and not is_rtcp(datagram):
                 leg = self._legs.get(int.from_bytes(datagram[8:12], "big"))
             if leg is None:
                 self._metrics.dropped.labels("unknown").inc()

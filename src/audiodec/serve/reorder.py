@@ -7,8 +7,8 @@ import numpy as np
 from audiodec.arrays import Samples
 from audiodec.rtp.packet import unwrap
 
-PATIENCE = 4  # later datagrams after which a missing one counts as lost
-LONGEST_GAP = 0.4  # seconds filled with zeros; a longer gap, or a step back, is left out
+MAX_REORDER_DATAGRAMS = 4  # later datagrams after which a missing one counts as lost
+MAX_GAP_S = 0.4  # seconds filled with zeros; a longer gap, or a step back, is left out
 
 
 class Reorder:
@@ -21,7 +21,7 @@ class Reorder:
     """
 
     def __init__(self, rate: int) -> None:
-        self._longest = round(LONGEST_GAP * rate)
+        self._longest = round(MAX_GAP_S * rate)
         self._next: int | None = None  # timestamp of the sample due, unwrapped
         self._held: dict[int, Samples] = {}
 
@@ -37,7 +37,7 @@ class Reorder:
         held = self._held.get(at)
         if held is None or len(held) < len(samples):
             self._held[at] = samples
-        return blocks + self._in_order(PATIENCE)
+        return blocks + self._in_order(MAX_REORDER_DATAGRAMS)
 
     def flush(self) -> list[Samples]:
         """All that is held: nothing that is missing will come."""

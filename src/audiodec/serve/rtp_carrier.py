@@ -23,11 +23,11 @@ from audiodec.serve.reorder import Reorder
 from audiodec.serve.streams import DecoderStream, EncoderStream
 
 SOUND = 96  # payload type of L16, of the dynamic range
-LONGEST = (MAX_DATAGRAM - 12 - 10) // 2  # samples of L16 beside an RTP header and an SRTP tag
-MOST = 0.5  # seconds of sound that may wait to be encoded
-LINGER = 0.2  # seconds after the end in which what is still on the way may come
-BEHIND = 0.2  # seconds by which clock or model may lag before packet times are left out
-LEAD = 0.001  # seconds before a tick of the engine at which packets for it are pulled
+MAX_L16_SAMPLES = (MAX_DATAGRAM - 12 - 10) // 2  # beside an RTP header and an SRTP tag
+MAX_WAITING_S = 0.5  # seconds of sound that may wait to be encoded
+LINGER_S = 0.2  # seconds after the end in which what is still on the way may come
+MAX_BEHIND_S = 0.2  # seconds by which clock or model may lag before packet times are left out
+LEAD_S = 0.001  # seconds before a tick of the engine at which packets for it are pulled
 
 
 class _Rtp(ABC):
@@ -102,7 +102,7 @@ class RtpEncoder(_Rtp):
 
     async def _until_end(self) -> None:
         await self._ended.wait()
-        await asyncio.sleep(LINGER)
+        await asyncio.sleep(LINGER_S)
         self._leg.listener = ignore
         self._offer(self._order.flush())
         self._stream.end()
@@ -124,7 +124,7 @@ class RtpDecoder(_Rtp):
         self._stream, self._size = stream, stream.format.samples
         self._reception = Reception(stream.format, leg.ssrc)
         self._turns: deque[tuple[Turn, int]] = deque()  # being decoded, and their timestamps
-        self._most = max(1, round(BEHIND / self._reception.period))
+        self._most = max(1, round(MAX_BEHIND_S / self._reception.period))
 
     def _receive(self, packet: bytes, now: float) -> None:
         self._reception.receive(packet, now)
@@ -132,13 +132,13 @@ class RtpDecoder(_Rtp):
     async def _until_end(self) -> None:
         loop, period = asyncio.get_running_loop(), self._reception.period
         # All streams at multiples of their period: the most of them in one call of the model.
-        due = (loop.time() + LEAD) // period * period - LEAD
+        due = (loop.time() + LEAD_S) // period * period - LEAD_S
         until: float | None = None
         while until is None or loop.time() < until or len(self._reception.buffer):
             due += period
             await asyncio.sleep(due - loop.time())
             late = loop.time() - due
-            if late > BEHIND:
+            if late > MAX_BEHIND_S:
                 self._skip(int(late / period))
                 due += int(late / period) * period
             if len(self._turns) < self._most:
@@ -146,7 +146,7 @@ class RtpDecoder(_Rtp):
             else:
                 self._skip(1)
             if until is None and self._ended.is_set():
-                until = loop.time() + LINGER
+                until = loop.time() + LINGER_S
             elif until is not None and loop.time() >= until:
                 self._leg.listener = ignore
         self._stream.end()
@@ -173,7 +173,7 @@ class RtpDecoder(_Rtp):
                 self._send_sound(self._reception.sound(turn, own), timestamp)
 
     def _send_sound(self, sound: Samples, timestamp: int) -> None:
-        for piece in np.array_split(sound, -(-len(sound) // LONGEST)):
+        for piece in np.array_split(sound, -(-len(sound) // MAX_L16_SAMPLES)):
             self._leg.send(SOUND, timestamp, to_pcm(piece[None], "l16"))
             timestamp += len(piece)
 

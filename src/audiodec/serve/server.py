@@ -16,9 +16,9 @@ from audiodec.serve.engine import Engine
 from audiodec.serve.limits import Limits
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.pages import PATH, OneRequest, pages
-from audiodec.serve.websocket import FAREWELL, WebSockets
+from audiodec.serve.websocket import FAREWELL_S, WebSockets
 
-QUEUE = 4  # messages of a connection that wait to be taken from its socket
+MAX_QUEUED_MESSAGES = 4  # messages of a connection that wait to be taken from its socket
 
 
 async def serve(
@@ -66,9 +66,9 @@ async def serve(
                 origins=None if tokens else [None],
                 compression=None,  # sound does not compress, and bombs would
                 max_size=limits.message,
-                max_queue=QUEUE,
+                max_queue=MAX_QUEUED_MESSAGES,
                 open_timeout=limits.hello,
-                close_timeout=FAREWELL,
+                close_timeout=FAREWELL_S,
                 ping_interval=None,  # `idle` finds the dead; pongs wait behind back-pressure
             )
         except (OSError, ValueError) as error:  # ValueError: no name of a host

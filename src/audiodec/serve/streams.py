@@ -16,8 +16,8 @@ import numpy as np
 from audiodec.arrays import Samples
 from audiodec.config import CodecConfig
 
-WAITING = 1.0  # seconds of output kept for a slow reader; then the stream stands still
-MOST_AT_ONCE = 4  # packets of one stream in one call of the model
+MAX_UNREAD_S = 1.0  # seconds of output kept for a slow reader; then the stream stands still
+MAX_PACKETS_AT_ONCE = 4  # packets of one stream in one call of the model
 
 
 class Stream(ABC):
@@ -38,7 +38,9 @@ class Stream(ABC):
         self._config, self._wake = config, wake
         self._size = self.format.samples  # per channel
         self._outbox: deque[Any] = deque()
-        self._outbox_size = max(MOST_AT_ONCE, round(WAITING * config.sample_rate / self._size))
+        self._outbox_size = max(
+            MAX_PACKETS_AT_ONCE, round(MAX_UNREAD_S * config.sample_rate / self._size)
+        )
         self._moved = asyncio.Event()  # something has left the inbox or the outbox
         self._news = asyncio.Event()  # something is in the outbox, or nothing more will be
         self._ended = False
@@ -56,7 +58,7 @@ class Stream(ABC):
     def ready(self) -> int:
         """Packets that could be coded now and find room in the outbox."""
         room = self._outbox_size - len(self._outbox)
-        return min(self.complete, room, MOST_AT_ONCE)
+        return min(self.complete, room, MAX_PACKETS_AT_ONCE)
 
     def end(self) -> None:
         """Nothing more will be written."""

@@ -21,11 +21,11 @@ from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.messages import Close, Control, Hello, RequestError, admit, parse
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.pcm import FORMATS
-from audiodec.serve.rtp_carrier import MOST, RtpDecoder, RtpEncoder
+from audiodec.serve.rtp_carrier import MAX_WAITING_S, RtpDecoder, RtpEncoder
 from audiodec.serve.streams import DecoderStream, EncoderStream
 
 SEND_BUFFER = 65536  # bytes of a connection that wait in the system
-FAREWELL = 2.0  # seconds a client has for the closing handshake
+FAREWELL_S = 2.0  # seconds a client has for the closing handshake
 
 
 class WebSockets:
@@ -135,7 +135,7 @@ class WebSockets:
                 return engine.open_decoder(hello.frames)
             most = self._limits.message // FORMATS[hello.format].itemsize
             if hello.transport == "rtp":
-                most = round(MOST * engine.info.codec.sample_rate)
+                most = round(MAX_WAITING_S * engine.info.codec.sample_rate)
             return engine.open_encoder(hello.bitrate, hello.frames, most)
         except FullError as error:
             raise RequestError(str(error), Close.FULL) from None
@@ -224,7 +224,7 @@ class WebSockets:
 async def _part(connection: ServerConnection, code: Close, reason: str) -> None:
     """Close, whether the client reads or not: the library waits for one that does not."""
     with suppress(ConnectionClosed, TimeoutError):
-        async with asyncio.timeout(FAREWELL):
+        async with asyncio.timeout(FAREWELL_S):
             if reason:
                 await connection.send(json.dumps({"error": reason}))
             await connection.close(code, reason)

@@ -18,7 +18,7 @@ from audiodec.sound.drift import Resampler
 from audiodec.sound.ring import Ring
 
 Clock = Callable[[], float]  # seconds
-DEPTH = 1.0  # seconds that a ring holds
+RING_S = 1.0  # seconds that a ring holds
 
 
 class Capture:
@@ -33,7 +33,7 @@ class Capture:
 
     def __init__(self, device: AudioDevice, clock: Clock, tap: Ring | None = None) -> None:
         self.device, self.lost = device, 0
-        self._ring, self._tap = Ring(round(DEPTH * device.rate)), tap
+        self._ring, self._tap = Ring(round(RING_S * device.rate)), tap
         self._clock = clock
         self._mark = (clock(), 0)  # when the newest block came, samples kept until then
         # A binary semaphore: free when there is something new. The callback only ever frees it,
@@ -92,7 +92,7 @@ class Playout:
 
     def __init__(self, device: AudioDevice, clock: Clock, tap: Ring | None = None) -> None:
         self.device, self.missing, self.refused = device, 0, 0
-        self._ring, self._tap = Ring(round(DEPTH * device.rate)), tap
+        self._ring, self._tap = Ring(round(RING_S * device.rate)), tap
         self._clock, self._resample = clock, Resampler()
         self._written = 0  # samples
         self._mark = (clock(), 0)  # when the newest block began to sound, samples taken until then

@@ -17,16 +17,16 @@ from audiodec.sound.drift import DelayControl
 from audiodec.sound.meters import Histogram, Level, Snapshot, Spread
 from audiodec.sound.ring import Ring
 
-MARGIN = 0.0009  # seconds for encoding and decoding one packet, resampling, and clocks that drift
-JUMP = 0.02  # seconds of excess delay beyond which sound is left out rather than sped up
+MARGIN_S = 0.0009  # seconds for encoding and decoding one packet, resampling, and clocks that drift
+JUMP_S = 0.02  # seconds of excess delay beyond which sound is left out rather than sped up
 
 
 class LiveLoop:
     """One live stream; a context that starts and stops both devices.
 
     The delay from microphone to loudspeaker is set once, when the first packet is decoded, and then
-    kept: a frame, a block each way, and `MARGIN`. That much always suffices, however the blocks of
-    the two devices lie to each other and to the frames.
+    kept: a frame, a block each way, and `MARGIN_S`. That much always suffices, however the blocks
+    of the two devices lie to each other and to the frames.
 
     Args:
         bitrate: kbps; the highest by default.
@@ -57,7 +57,7 @@ class LiveLoop:
         self._capture = Capture(microphone, clock, taps[0])
         self._playout = Playout(loudspeaker, clock, taps[1])
         waiting = (codec.hop + microphone.block + loudspeaker.block) / codec.sample_rate
-        self._control = DelayControl(waiting + MARGIN)
+        self._control = DelayControl(waiting + MARGIN_S)
         self._coded = self._bytes = self._missing = self._skipped = 0
         self._times = {"encode": Histogram(), "decode": Histogram(), "delay": Histogram()}
         self._levels = Level(), Level()
@@ -124,7 +124,7 @@ class LiveLoop:
     def _catch_up(self) -> None:
         """After a pause of machine or device, leave sound out rather than stay late."""
         excess = round(self._delay() - self._control.target * self._rate)
-        if self._coded and excess > JUMP * self._rate:
+        if self._coded and excess > JUMP_S * self._rate:
             left_out = self._capture.discard(excess)
             self._coded += left_out
             self._skipped += left_out
@@ -138,7 +138,7 @@ class LiveLoop:
             delay += silence / self._rate
         missed = (self._playout.missing - self._missing) / self._rate
         self._missing = self._playout.missing
-        if 0 < missed < JUMP:  # a pause longer than that says nothing about the usual jitter
+        if 0 < missed < JUMP_S:  # a pause longer than that says nothing about the usual jitter
             self._control.missed(missed)
         ratio = self._control.update(delay, self._hop / self._rate)
         self._coded += self._hop

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiodec.arrays import Samples
 
-FLOOR = -90.0  # dBFS
+FLOOR_DBFS = -90.0  # dBFS
 
 
 class Histogram:
@@ -37,12 +37,12 @@ class Level:
     FALL = 20.0  # dB per second
 
     def __init__(self) -> None:
-        self.dbfs = FLOOR
+        self.dbfs = FLOOR_DBFS
 
     def add(self, samples: Samples, rate: int) -> None:
         """Samples [n] in [-1, 1] at `rate` Hz."""
         peak = 20 * math.log10(max(1e-9, float(np.abs(samples).max(initial=0))))
-        self.dbfs = max(peak, self.dbfs - self.FALL * len(samples) / rate, FLOOR)
+        self.dbfs = max(peak, self.dbfs - self.FALL * len(samples) / rate, FLOOR_DBFS)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from audiodec.sound.drift import DelayControl, Resampler
 from audiodec.sound.ring import Ring
 
 READ = 4096  # samples of a file at once
-SLEPT = 0.2  # seconds of sound above the usual that are kept
-HOLD = 1.0  # seconds that a ring between a device and the call can hold
+MAX_SLEPT_S = 0.2  # seconds of sound above the usual that are kept
+RING_S = 1.0  # seconds that a ring between a device and the call can hold
 
 
 class FileSource:
@@ -88,10 +88,10 @@ class Microphone:
 
     def __init__(self, device: AudioDevice, step: float) -> None:
         self._device, self._step, delay = device, step, _delay(device, step)
-        self._ring = Ring(round(HOLD * device.rate))
+        self._ring = Ring(round(RING_S * device.rate))
         self._control, self._resample = DelayControl(delay), Resampler()
         self._waiting = np.zeros(round(delay * device.rate), np.float32)
-        self._most = round((delay + SLEPT) * device.rate)
+        self._most = round((delay + MAX_SLEPT_S) * device.rate)
 
     def start(self) -> None:
         """Begin to hear. Raises AudioError when the device refuses."""
@@ -124,7 +124,7 @@ class Loudspeaker:
 
     def __init__(self, device: AudioDevice, step: float) -> None:
         self._device, self._step, delay = device, step, _delay(device, step)
-        self._ring = Ring(round(HOLD * device.rate))
+        self._ring = Ring(round(RING_S * device.rate))
         self._ring.write(np.zeros(round(delay * device.rate), np.float32))
         self._control, self._resample = DelayControl(delay), Resampler()
 
