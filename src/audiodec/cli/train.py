@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,7 +25,17 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if not given.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each process.")] = 1,
-    devices: Annotated[int, typer.Option(min=1, help="Processes on each machine.")] = 1,
+    accelerator: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        typer.Option(help="What computes; auto takes cuda or mps where there is one."),
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "bf16-mixed", "32-true"] | None,
+        typer.Option(help="In place of the recipe's; auto is what the device is fast in."),
+    ] = None,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Devices of each machine; with cpu, processes.")
+    ] = 1,
     nodes: Annotated[
         int, typer.Option(min=1, help="Machines; start the command on each, e.g. with torchrun.")
     ] = 1,
@@ -34,6 +44,7 @@ def train(
     try:
         import torch
 
+        from audiodec.training.device import Hardware
         from audiodec.training.recipe_file import load_recipe
         from audiodec.training.trainer import Trainer
     except ImportError:
@@ -41,12 +52,13 @@ def train(
     torch.set_num_threads(threads)
     if (recipe is None) == (resume is None):
         raise ConfigError("give a recipe to start a run, or --resume RUN to go on with one")
+    hardware = Hardware(accelerator, precision, devices, nodes)
     if resume is not None:
-        trainer = Trainer.resume(resume, devices, nodes)
+        trainer = Trainer.resume(resume, hardware)
     else:
         assert recipe is not None
         settings = load_recipe(recipe, overrides or [])
-        trainer = Trainer.start(settings, out or Path("runs") / settings.name, devices, nodes)
+        trainer = Trainer.start(settings, out or Path("runs") / settings.name, hardware)
     console.print(f"run folder {trainer.run}; watch it with: tensorboard --logdir {trainer.run}")
     trainer.fit()
 

@@ -113,7 +113,8 @@ class CodebookLearner(nn.Module):
         parts = [b.index_select(0, c) for b, c in zip(self.quantizer.codebooks, codes, strict=True)]
         if self.training:
             self._update(codes, x, generator)
-        kept = (torch.arange(len(codes))[:, None] < num_codebooks).float()  # [codebooks, batch]
+        # [codebooks, batch]
+        kept = (torch.arange(len(codes))[:, None] < num_codebooks).float().to(z.device)
         kept = kept[:, :, None].expand(-1, -1, frames).reshape(len(codes), -1, 1)
         q = (torch.stack(parts) * kept).sum(0)
         if self.commit_to_first:
@@ -133,15 +134,14 @@ class CodebookLearner(nn.Module):
         for i, index in enumerate(codes):
             entered = x
             x = x - self.quantizer.codebooks[i].index_select(0, index)
-            usage = torch.bincount(index, minlength=size).float() * scale
+            usage = counts(index, size) * scale
             total = torch.zeros_like(self.total[i]).index_add_(0, index, entered) * scale
             self.usage[i].lerp_(usage, 1 - self.decay)
             self.total[i].lerp_(total, 1 - self.decay)
             dead = self.usage[i] < self.dead_below
-            if dead.any():
-                pick = torch.randint(len(x), (int(dead.sum()),), generator=generator)
-                self.usage[i][dead] = RESTART_USAGE
-                self.total[i][dead] = entered[pick] * RESTART_USAGE
+            fresh = entered[random_rows(x, size, generator)] * RESTART_USAGE
+            self.usage[i].masked_fill_(dead, RESTART_USAGE)
+            self.total[i] = torch.where(dead[:, None], fresh, self.total[i])
             count = self.usage[i]
             if self.smoothing:
                 count = (
@@ -155,20 +155,31 @@ def kmeans(x: Tensor, codebook: Tensor, generator: torch.Generator, iterations: 
     size = len(codebook)
     if len(x) < size:
         raise ValueError(f"k-means needs at least {size} vectors, got {len(x)}")
-    codebook.copy_(x[torch.randperm(len(x), generator=generator)[:size]])
+    codebook.copy_(x[torch.randperm(len(x), generator=generator)[:size].to(x.device)])
     for _ in range(iterations):
         index = nearest(x, codebook)
-        usage = torch.bincount(index, minlength=size).float()
+        usage = counts(index, size)[:, None]
         total = torch.zeros_like(codebook).index_add_(0, index, x)
-        codebook.copy_(total / usage.clamp_min(1)[:, None])
-        empty = usage == 0
-        pick = torch.randint(len(x), (int(empty.sum()),), generator=generator)
-        codebook[empty] = x[pick]
-    return torch.bincount(nearest(x, codebook), minlength=size).float().clamp_min(RESTART_USAGE)
+        fresh = x[random_rows(x, size, generator)]
+        codebook.copy_(torch.where(usage == 0, fresh, total / usage.clamp_min(1)))
+    return counts(nearest(x, codebook), size).clamp_min(RESTART_USAGE)
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
     """exp(entropy) of the codes used: [codebooks, n] -> [codebooks]; `size` at the most."""
-    counts = torch.stack([torch.bincount(c, minlength=size) for c in codes]).float()
-    p = counts / counts.sum(1, keepdim=True)
+    p = torch.stack([counts(c, size) for c in codes]) / codes.shape[1]
     return torch.exp(torch.special.entr(p).sum(1))
+
+
+# Shapes below do not depend on values: a fast device need not wait for the answer.
+
+
+def counts(index: Tensor, size: int) -> Tensor:
+    """How often each of `size` codes occurs in `index` [n], float32, [size]."""
+    ones = torch.ones(len(index), device=index.device)
+    return torch.zeros(size, device=index.device).index_add_(0, index, ones)
+
+
+def random_rows(x: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices of `count` random rows of `x`, the same on every kind of device."""
+    return torch.randint(len(x), (count,), generator=generator).to(x.device)

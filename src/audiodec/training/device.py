@@ -1,12 +1,49 @@
-"""Where a run computes, and with what precision."""
+"""What a run computes on, and with what precision."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from audiodec.errors import ConfigError
+
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16-mixed", "32-true"]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The machines of a run. It changes nothing of what is learnt but rounding.
+
+    Attributes:
+        accelerator: the kind of device; `auto` takes CUDA, else Apple's MPS, else the CPU.
+        precision: in place of the recipe's; None leaves it to the recipe.
+        devices: devices of each machine; on a CPU, processes.
+        nodes: machines.
+    """
+
+    accelerator: Accelerator = "auto"
+    precision: Precision | None = None
+    devices: int = 1
+    nodes: int = 1
+
+    def device(self) -> torch.device:
+        """The kind of device.
+
+        Raises:
+            ConfigError: this machine, or this build of torch, has none of that kind.
+        """
+        found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if self.accelerator == "auto":
+            return torch.device(next((kind for kind, there in found.items() if there), "cpu"))
+        if not found.get(self.accelerator, True):
+            raise ConfigError(
+                f"torch {torch.__version__} finds no {self.accelerator} device here: "
+                "choose --accelerator auto or cpu"
+            )
+        return torch.device(self.accelerator)
 
 
 def fast_in_bfloat16(device: torch.device) -> bool:

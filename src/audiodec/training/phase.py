@@ -150,7 +150,8 @@ class Phase:
         ahead, items = step, range(global_batch(self.crops.data.batch))
         while sum(map(len, found)) < self.recipe.quantization.start_latents:
             with self.fabric.autocast():
-                latents = self.network.encoder(self.crops.items(ahead, items).input)
+                heard = self.crops.items(ahead, items).input.to(self.fabric.device)
+                latents = self.network.encoder(heard)
             found.append(latents.float().transpose(1, 2).flatten(0, 1))
             ahead += 1
         self.learner.start(torch.cat(found), torch.Generator().manual_seed(self.recipe.seed))

@@ -70,7 +70,8 @@ class Data:
     snr: tuple[float, float] = (0, 15)  # dB, uniform
     rooms: str | None = None  # folder of room responses, made by `audiodec prepare rooms`
     room_probability: Fraction = 0.5
-    workers: Annotated[int, Field(ge=0)] = 0  # loader processes; 0 loads in the training process
+    # Loader processes; 0 loads in the training process. None: 0 on a CPU, up to 8 elsewhere.
+    workers: Annotated[int, Field(ge=0)] | None = None
 
 
 @config

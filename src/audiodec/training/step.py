@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Self
 
 import torch
@@ -110,10 +111,12 @@ class TrainingStep(nn.Module):
         if not self.started:
             over = (gaussian_rate(latents) - q.rate_limit).relu()
             noise = torch.randn((batch, *latents.shape[1:]), generator=random)
-            return {"rate": over}, latents + own_share(noise), torch.empty(0)
+            noise = own_share(noise).to(latents.device)
+            return {"rate": over}, latents + noise, torch.empty(0)
         codebooks = len(self.network.quantizer.codebooks)
         drop = torch.rand(batch, generator=random) < q.dropout
-        kept = torch.randint(1, max(2, codebooks), (batch,), generator=random)
+        # Uniform on a logarithmic scale, so that low rates are heard as often as high ones.
+        kept = (torch.rand(batch, generator=random) * math.log(codebooks)).exp().long()
         kept = own_share(torch.where(drop, kept, codebooks))
         quantized = self.learner(latents, kept, random)
         return {"commitment": quantized.commitment}, quantized.latents, quantized.perplexity
@@ -128,8 +131,9 @@ class TrainingStep(nn.Module):
         if "level" in wanted:
             losses["level"] = self.level(a, b, bandwidth)
         if SPECTRAL & wanted:
-            pick = torch.randperm(len(MEL_BANDS), generator=random)[: self.recipe.resolutions]
-            for window in (list(MEL_BANDS)[int(i)] for i in pick):
+            # By Python's generator: what a fast device is told must not wait for a tensor.
+            count = min(self.recipe.resolutions, len(MEL_BANDS))
+            for window in Random(random.initial_seed()).sample(list(MEL_BANDS), count):
                 for name, value in self.spectral[str(window)](a, b, bandwidth).items():
                     losses[name] = losses.get(name, 0) + value
         published: dict[str, Distance] = {
@@ -166,6 +170,8 @@ def gaussian_rate(latents: Tensor) -> Tensor:
 
     R = 0.5 log2 det(I + Cov z), latents [batch, dim, frames].
     """
-    covariance = torch.cov(latents.transpose(0, 1).flatten(1))
+    values = latents.transpose(0, 1).flatten(1)
+    values = values - values.mean(1, keepdim=True)
+    covariance = values @ values.t() / (values.shape[1] - 1)
     eye = torch.eye(len(covariance), device=latents.device)
     return 0.5 * torch.logdet(eye + covariance) / math.log(2)

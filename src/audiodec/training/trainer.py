@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from audiodec.nn.hifigan import HifiganDecoder
 from audiodec.nn.network import Network
 from audiodec.training import checkpoint
 from audiodec.training.data import Batch
-from audiodec.training.device import resolve_precision
+from audiodec.training.device import Hardware, resolve_precision
 from audiodec.training.init import initialise, with_weight_norm
 from audiodec.training.monitor import Monitor
 from audiodec.training.parallel import mean_over_processes, world
@@ -29,6 +30,9 @@ from audiodec.training.statistics import set_statistics
 from audiodec.training.step import codebook_learner
 from audiodec.training.validation import Validator
 
+ONE_DEVICE = Hardware()
+MAX_WORKERS = 8  # loader processes of one training process
+
 
 class Trainer:
     """Runs a recipe in a run folder, which holds `recipe.yaml`, `last.ckpt` and TensorBoard logs.
@@ -36,16 +40,18 @@ class Trainer:
     Step n depends only on the recipe and on the state after step n - 1, so a resumed run equals
     an uninterrupted one. Every stage has a fresh optimiser.
 
-    Args:
-        devices, nodes: processes on each machine, and machines.
+    Raises:
+        ConfigError: this machine has no such accelerator.
     """
 
-    def __init__(self, recipe: Recipe, run: Path, devices: int = 1, nodes: int = 1) -> None:
+    def __init__(self, recipe: Recipe, run: Path, hardware: Hardware = ONE_DEVICE) -> None:
         self.recipe, self.run = recipe, run
-        strategy = "ddp" if devices * nodes > 1 else "auto"
+        device = hardware.device()
+        strategy = "ddp" if hardware.devices * hardware.nodes > 1 else "auto"
         self.fabric = Fabric(
-            accelerator="cpu", devices=devices, num_nodes=nodes, strategy=strategy,
-            precision=resolve_precision(recipe.precision, torch.device("cpu")),
+            accelerator=device.type, devices=hardware.devices, num_nodes=hardware.nodes,
+            strategy=strategy,
+            precision=resolve_precision(hardware.precision or recipe.precision, device),
         )  # fmt: skip
         self.fabric.launch()
         torch.manual_seed(recipe.seed)
@@ -59,7 +65,7 @@ class Trainer:
         self.note: str | None = None  # said when training begins
 
     @classmethod
-    def start(cls, recipe: Recipe, run: Path, devices: int = 1, nodes: int = 1) -> Trainer:
+    def start(cls, recipe: Recipe, run: Path, hardware: Hardware = ONE_DEVICE) -> Trainer:
         """A new run.
 
         Raises:
@@ -69,7 +75,7 @@ class Trainer:
         # Before other processes start, or one of them might meet what the first has written.
         if (run / "recipe.yaml").exists():
             raise ConfigError(f"{run} already holds a run: use --resume {run} or another folder")
-        trainer = cls(recipe, run, devices, nodes)
+        trainer = cls(recipe, run, hardware)
         trainer._begin()
         if world()[0] == 0:
             run.mkdir(parents=True, exist_ok=True)
@@ -77,11 +83,11 @@ class Trainer:
         return trainer
 
     @classmethod
-    def resume(cls, run: Path, devices: int = 1, nodes: int = 1) -> Trainer:
-        """Go on where the run's last checkpoint was written, on any number of processes."""
+    def resume(cls, run: Path, hardware: Hardware = ONE_DEVICE) -> Trainer:
+        """Go on where the run's last checkpoint was written, on any kind and number of devices."""
         if not (run / "recipe.yaml").is_file():
             raise ConfigError(f"{run} is not a run: it has no recipe.yaml")
-        trainer = cls(load_recipe(run / "recipe.yaml"), run, devices, nodes)
+        trainer = cls(load_recipe(run / "recipe.yaml"), run, hardware)
         if not (run / checkpoint.LAST).is_file():  # killed before the first one was written
             trainer._begin()
             return trainer
@@ -147,7 +153,8 @@ class Trainer:
                     monitor.validation(self.step, self.validator.run(self.network, phase.started))
                     phase.module.train()
                 validated = time.monotonic()
-            self.stopping = bool(mean_over_processes(torch.tensor(float(self.stopping))) > 0)
+            stopping = torch.tensor(float(self.stopping), device=self.fabric.device)
+            self.stopping = bool(mean_over_processes(stopping) > 0)
             if now - saved > 60 * self.recipe.checkpoint_every or over or self.stopping:
                 self._save(phase)
                 monitor.flush()
@@ -172,9 +179,17 @@ class Trainer:
             phase.crops,
             batch_size=None,
             sampler=range(self.step, end),
-            num_workers=self.recipe.data.workers,
+            num_workers=self._workers(),
+            pin_memory=self.fabric.device.type == "cuda",
         )
         yield from self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+
+    def _workers(self) -> int:
+        """Loader processes: as the recipe says, else as many as keep a fast device busy."""
+        if self.recipe.data.workers is not None:
+            return self.recipe.data.workers
+        cores = os.cpu_count() or 1
+        return 0 if self.fabric.device.type == "cpu" else min(MAX_WORKERS, cores - 1)
 
     def _stop(self) -> None:
         self.stopping = True

@@ -62,11 +62,12 @@ class Validator:
     def run(self, network: Network, quantize: bool) -> Report:
         """Score every clip at the full rate, or without quantizer when it has not started."""
         report, values = Report(), dict[str, list[float]]()
+        device = network.quantizer.codebooks.device
         for clip in self.clips:
-            latents = network.encoder(torch.from_numpy(clip)[None])
+            latents = network.encoder(torch.from_numpy(clip)[None].to(device))
             if quantize:
                 latents = network.quantizer.decode(network.quantizer.encode(latents))
-            original, coded = clip.mean(0), network.decoder(latents)[0].mean(0).numpy()
+            original, coded = clip.mean(0), network.decoder(latents)[0].mean(0).cpu().numpy()
             if len(report.shown) < self.validation.pictures:
                 report.shown.append((original, coded))
             for name in QUICK:
