@@ -6,13 +6,16 @@ whatever mixes devices or asks a tensor for its value raises.
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from typer.testing import CliRunner
 
+from audiodec.cli.main import app
 from audiodec.errors import ConfigError
 from audiodec.nn.network import Network
 from audiodec.training.adversary import AdversarialLoss
@@ -92,3 +95,21 @@ def test_a_precision_that_was_asked_for_is_kept() -> None:
     assert resolve_precision("bf16-mixed", cpu) == "bf16-mixed"
     assert resolve_precision("32-true", torch.device("cuda")) == "32-true"
     assert resolve_precision("auto", torch.device("mps")) == "32-true"
+
+
+def test_throughput_of_every_stage_is_told(tmp_path: Path) -> None:
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(
+        "data: {sources: [{path: nowhere}], batch: 2}\n"
+        "stages:\n"
+        "  - {name: metric, steps: 10}\n"
+        "  - {name: adversarial, steps: 10, trainable: [decoder],\n"
+        "     losses: {mel: 1, adversarial: 1}, adversary: {kinds: [multi_frame], width: 0.1}}\n"
+        "codec: {encoder: {width: 24}, decoder: {width: 24}}\n"
+    )
+    command = ["bench", "train", str(recipe), "--steps", "2", "--accelerator", "cpu", "--json"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [row["stage"] for row in rows] == ["metric", "adversarial"]
+    assert all(row["device"] == "cpu" and row["audio_seconds_per_second"] > 0 for row in rows)

@@ -21,6 +21,7 @@ from audiodec.cli.bench_report import report
 from audiodec.cli.bench_robustness import robustness
 from audiodec.cli.bench_speed import speed
 from audiodec.cli.bench_streams import streams
+from audiodec.cli.bench_train import throughput
 from audiodec.cli.call import call
 from audiodec.cli.decode import decode
 from audiodec.cli.encode import encode
@@ -49,6 +50,7 @@ app.command()(tokenize)
 app.command("import")(import_published)
 for measurement in (live, quality, report, speed, loss, paper, streams, codebooks, robustness):
     bench.command()(measurement)
+bench.command("train")(throughput)
 app.add_typer(bench, name="bench")
 app.add_typer(call, name="call")
 app.add_typer(listen, name="listen")

@@ -13,6 +13,17 @@ from audiodec.errors import ConfigError, MissingExtraError
 from audiodec.pretrained import find_model
 
 NEED = "training"
+AcceleratorOption = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(help="What computes; auto takes cuda or mps where there is one."),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "bf16-mixed", "32-true"] | None,
+    typer.Option(help="In place of the recipe's; auto is what the device is fast in."),
+]
+DevicesOption = Annotated[
+    int, typer.Option(min=1, help="Devices of each machine; with cpu, processes.")
+]
 ModelFolder = Annotated[Path, typer.Argument(help="Model folder to write.")]
 ModelId = Annotated[str | None, typer.Option("--id", help="Its id; OUT's name if not given.")]
 
@@ -25,17 +36,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if not given.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each process.")] = 1,
-    accelerator: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"],
-        typer.Option(help="What computes; auto takes cuda or mps where there is one."),
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "bf16-mixed", "32-true"] | None,
-        typer.Option(help="In place of the recipe's; auto is what the device is fast in."),
-    ] = None,
-    devices: Annotated[
-        int, typer.Option(min=1, help="Devices of each machine; with cpu, processes.")
-    ] = 1,
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = None,
+    devices: DevicesOption = 1,
     nodes: Annotated[
         int, typer.Option(min=1, help="Machines; start the command on each, e.g. with torchrun.")
     ] = 1,

@@ -47,11 +47,11 @@ class Trainer:
     def __init__(self, recipe: Recipe, run: Path, hardware: Hardware = ONE_DEVICE) -> None:
         self.recipe, self.run = recipe, run
         device = hardware.device()
+        self.precision = resolve_precision(hardware.precision or recipe.precision, device)
         strategy = "ddp" if hardware.devices * hardware.nodes > 1 else "auto"
         self.fabric = Fabric(
             accelerator=device.type, devices=hardware.devices, num_nodes=hardware.nodes,
-            strategy=strategy,
-            precision=resolve_precision(hardware.precision or recipe.precision, device),
+            strategy=strategy, precision=self.precision,
         )  # fmt: skip
         self.fabric.launch()
         torch.manual_seed(recipe.seed)
@@ -142,7 +142,7 @@ class Trainer:
             monitor.say(remark)
         monitor.enter_phase(phase.stage.name, phase.crops.seconds)
         saved = validated = time.monotonic()
-        for batch in self._batches(phase, end):
+        for batch in self.batches(phase, end):
             values, perplexity = phase.train(batch, self.step)
             self.step += 1
             monitor.log(self.step, values, perplexity)
@@ -174,7 +174,8 @@ class Trainer:
             }
             checkpoint.save(state, self.run)
 
-    def _batches(self, phase: Phase, end: int) -> Iterator[Batch]:
+    def batches(self, phase: Phase, end: int) -> Iterator[Batch]:
+        """Batches of a stage from the present step to step `end`, on the device."""
         loader = DataLoader(
             phase.crops,
             batch_size=None,
