@@ -59,17 +59,18 @@ def test_beam_search_of_one_is_greedy_and_wider_is_better() -> None:
     quantizer = started(x).quantizer
     search = Codebooks(quantizer.codebooks.numpy(), quantizer.mean.numpy()).search
     latents = x.t()[None]
+    centred = latents - quantizer.mean[:, None]
 
     def error(codes: np.ndarray) -> float:
         decoded = quantizer.decode(torch.from_numpy(codes))
-        return float((latents - quantizer.mean[:, None] - decoded).square().mean())
+        return float((centred - decoded).square().mean())
 
-    assert np.array_equal(search(latents.numpy(), 3, 1), quantizer.encode(latents).numpy())
-    errors = [error(search(latents.numpy(), 3, beam)) for beam in (1, 4, 16)]
+    assert np.array_equal(search(centred.numpy(), 3, 1), quantizer.encode(latents).numpy())
+    errors = [error(search(centred.numpy(), 3, beam)) for beam in (1, 4, 16)]
     assert errors[0] > errors[1] >= errors[2]
-    widest = search(latents.numpy(), 3, 64)  # more than the codebook has
+    widest = search(centred.numpy(), 3, 64)  # more than the codebook has
     assert error(widest) <= errors[2]
-    best_of_two = [error(search(latents.numpy(), 2, beam)) for beam in (1, 16)]
+    best_of_two = [error(search(centred.numpy(), 2, beam)) for beam in (1, 16)]
     assert best_of_two[1] < best_of_two[0]
 
 
