@@ -197,6 +197,21 @@ def test_from_answers_to_report(tmp_path: Path) -> None:
     assert "82.5 " in shown.stdout
 
 
+def test_every_rating_is_written_though_nobody_counts(tmp_path: Path) -> None:
+    folder = make_test(tmp_path, "mushra", clips=2)
+    answers = Answers(load_test(folder), folder)
+    same = dict.fromkeys((REFERENCE, "fine", "noisy", MID_ANCHOR, LOW_ANCHOR), 60)
+    for n in range(3):
+        answer_all(answers, f"careless {n}", same)
+    csv = tmp_path / "out.csv"
+    result = run("listen", "analyse", folder, "--csv", csv)
+    assert result.returncode == 1
+    assert "excludes every listener" in result.stderr
+    lines = csv.read_text().splitlines()
+    assert len(lines) == 1 + 3 * 2 * 5
+    assert all(line.endswith(",0") for line in lines[1:])
+
+
 def test_abx_report_tells_hearing_from_guessing() -> None:
     test = imagined("abx", clips=8, systems=3)
     random = np.random.default_rng(0)
@@ -214,7 +229,7 @@ def test_abx_report_tells_hearing_from_guessing() -> None:
     for pair in guessed:
         assert pair.p_holm > 0.05
         assert pair.answers == 80
-    assert "listener,clip,a,b,right,counts" in to_csv(test, ratings, analysis)
+    assert "listener,clip,a,b,right,counts" in to_csv(test, ratings)
     labels = "".join(ElementTree.fromstring(plot(analysis)).itertext())
     assert "system 0 / system 1" in labels
 

@@ -92,7 +92,7 @@ def test_a_killed_command_goes_on(kind: str, small_folder: Path, tmp_path: Path)
         journal.write(b'{"name": "shard-000')  # a line that did not get through
     suffix = next(iter(before)).rpartition(".")[2]
     (out / f"shard-00099.{suffix}").write_bytes(b"written, but not noted")
-    (out / f".shard-00098.{suffix}.x1y2").write_bytes(b"half written")
+    (out / ".audiodec-0123abcd").write_bytes(b"half written")
     result = run(corpus, out, *options, "--jobs", 2, "--json")
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
@@ -101,7 +101,7 @@ def test_a_killed_command_goes_on(kind: str, small_folder: Path, tmp_path: Path)
     assert before.items() <= states(out).items(), "finished shards are not written again"
     assert numbers(out, small_folder) == list(range(24))
     assert {p.name for p in out.iterdir()} == {
-        "journal.jsonl", *(shard.name for shard in read_journal(out)[1])
+        "journal.jsonl", "journal.lock", *(shard.name for shard in read_journal(out)[1])
     }  # fmt: skip
     after = states(out)
     assert json.loads(run(corpus, out, *options, "--json").stdout)["coded"] == 0

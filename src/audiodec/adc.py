@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soxr
@@ -13,9 +13,10 @@ import soxr
 from audiodec.arrays import Samples
 from audiodec.audio_files.names import printable
 from audiodec.audio_files.reading import Audio, open_audio
-from audiodec.audio_files.sources import open_bytes
-from audiodec.audio_files.writing import create_audio, write_audio, write_whole
-from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Reader, Writer
+from audiodec.audio_files.sources import seekable
+from audiodec.audio_files.writing import check_other, create_audio, write_audio, write_whole
+from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Writer
+from audiodec.bitstream.reader import Reader
 from audiodec.checks import check_beam_width, count_codebooks
 from audiodec.codec import Codec
 from audiodec.errors import AudioError, ConfigError, FormatError, ModelError
@@ -24,7 +25,6 @@ from audiodec.playback import Playback
 
 BEAM_WIDTH = 4  # what files are coded with unless told otherwise
 READ = 65536  # samples per read
-ROUNDING = 8  # samples that resampling there and back may round off
 Progress = Callable[[float], None]  # told the seconds of audio done since the last call
 
 
@@ -63,8 +63,9 @@ class Decoded:
         rate: Hz of the output.
         channels: Channels of the output.
         samples: Samples per channel.
-        damaged: Blocks that were damaged and concealed.
-        truncated: Whether the file had no valid end; all whole blocks were decoded.
+        damaged: Blocks that were lost and concealed.
+        truncated: Whether the file had no end; all whole blocks were decoded.
+        damage: What is wrong with the file, in one line; empty where nothing is.
     """
 
     rate: int
@@ -72,6 +73,7 @@ class Decoded:
     samples: int
     damaged: int
     truncated: bool
+    damage: str = ""
 
 
 def encode_file(
@@ -106,7 +108,7 @@ def encode_file(
 
     Raises:
         AudioError: The input cannot be read, is empty or has too many channels, or the target
-            cannot be written.
+            cannot be written or is the input itself.
         ConfigError: An argument has a value that is not offered.
         ModelError: There is no such model.
     """
@@ -115,6 +117,7 @@ def encode_file(
         count_codebooks(codec.config, bitrate, num_codebooks),
         check_beam_width(beam_width),
     )
+    check_other(source, target)
     with open_audio(source) as audio, write_whole(target) as file:
         channels, together = 1 if mono else audio.channels, codec.channels
         if channels % together or channels // together > MAX_CHANNELS:
@@ -154,7 +157,8 @@ def decode_file(
 ) -> Decoded:
     """Decode an `.adc` file to the original's sample rate, channels and exact length.
 
-    Damaged blocks are concealed and counted. The target appears only when it is complete.
+    Of a damaged file all whole blocks are decoded, in their place; lost ones are concealed and
+    counted. The target appears only when it is complete.
 
     Args:
         source: The `.adc` file; `-` is stdin.
@@ -168,13 +172,16 @@ def decode_file(
         What was written, and what was damaged.
 
     Raises:
-        AudioError: The source cannot be read or the target cannot be written.
-        FormatError: The source is no `.adc` file, or with `strict` damaged or truncated.
+        AudioError: The source cannot be read, or the target cannot be written or is the source
+            itself.
+        FormatError: The source is no `.adc` file, nothing in it is whole, or with `strict` it is
+            damaged.
         ModelError: The file was made with another model, or there is no such model.
     """
     codec, source, target = _loaded(codec), str(source), str(target)
-    with open_bytes(source) as file:
-        reader = Reader(file)
+    check_other(source, target)
+    with seekable(source) as file:
+        reader = _open(source, file, strict)
         header = reader.header
         check_model(codec, header)
         channels = header.channels * codec.channels
@@ -183,19 +190,29 @@ def decode_file(
             create_audio(out, target, header.rate, channels) as audio,
         ):
             # Only the trailer says where the last frame really ends: hold as much back.
-            hold = math.ceil(header.hop * header.rate / header.model_rate) + ROUNDING
             written, held = 0, np.zeros((channels, 0), np.float32)
-            for piece in _decoded(codec, reader, strict, progress):
+            for piece in _decoded(codec, reader, progress):
                 held = np.concatenate([held, piece], axis=1)
-                ready = max(0, held.shape[1] - hold)
+                ready = max(0, held.shape[1] - header.most_excess)
                 write_audio(audio, held[:, :ready])
                 written, held = written + ready, held[:, ready:]
-            end = _true_end(reader, written, held.shape[1])
+            end = written + held.shape[1] if reader.samples is None else reader.samples
             missing = max(0, end - written - held.shape[1])
             write_audio(audio, np.pad(held, ((0, 0), (0, missing)))[:, : end - written])
-            if strict and reader.samples is None:
-                raise FormatError(f"{source} is truncated")
-    return Decoded(header.rate, channels, end, reader.damaged, reader.samples is None)
+    return Decoded(header.rate, channels, end, reader.blocks_lost, reader.truncated, reader.damage)
+
+
+def _open(source: str, file: BinaryIO, strict: bool) -> Reader:
+    """Raises FormatError, with the file's name, where there is nothing to decode."""
+    try:
+        reader = Reader(file)
+    except FormatError as error:
+        raise FormatError(f"{printable(source)}: {error}") from None
+    if strict and reader.damage:
+        raise FormatError(f"{printable(source)} is damaged: {reader.damage}")
+    if not reader.blocks_whole:
+        raise FormatError(f"{printable(source)} holds no whole block: nothing can be decoded")
+    return reader
 
 
 def _loaded(codec: Codec | str | Path | None) -> Codec:
@@ -264,7 +281,7 @@ def blocks(pieces: Iterator[Samples], hop: int) -> Iterator[Samples]:
         yield np.pad(np.concatenate(waiting, axis=1), ((0, 0), (0, -ready % hop)))
 
 
-def _decoded(codec: Codec, reader: Reader, strict: bool, progress: Progress) -> Iterator[Samples]:
+def _decoded(codec: Codec, reader: Reader, progress: Progress) -> Iterator[Samples]:
     """Audio of each block, [channels, n], at the original's rate."""
     header = reader.header
     channels = header.channels * codec.channels
@@ -276,25 +293,11 @@ def _decoded(codec: Codec, reader: Reader, strict: bool, progress: Progress) -> 
             return piece
         return np.asarray(stream.resample_chunk(np.ascontiguousarray(piece.T), last=last).T)
 
-    for number, block in enumerate(reader.blocks()):
+    for block in reader.blocks():
         if block.codes is None:
-            if strict:
-                raise FormatError(f"block {number} is damaged (CRC differs)")
             piece = playback.conceal(block.frames)
         else:
             piece = playback.play(np.stack(block.codes))
         yield convert(piece.reshape(channels, -1), last=False)
         progress(piece.shape[-1] / header.model_rate)
     yield convert(np.zeros((channels, 0), np.float32), last=True)
-
-
-def _true_end(reader: Reader, written: int, held: int) -> int:
-    """Samples the output should have: the trailer's word, where it can be true."""
-    decoded = written + held
-    if reader.samples is None:
-        return decoded
-    if not written <= reader.samples <= decoded + ROUNDING:
-        raise FormatError(
-            f"the trailer claims {reader.samples} samples, but the blocks hold {decoded}"
-        )
-    return reader.samples

@@ -1,19 +1,19 @@
 """The `.adc` file: a header, blocks of packets with CRC-32, a trailer. See docs/format.md.
 
-Every block but the last holds the same number of frames, so a block is found by arithmetic.
-Damage in one block costs that block alone; a truncated file is read up to its last whole block.
+Every block but the last holds the same number of frames, so a block is found by arithmetic. What a
+damaged file still holds is found by `reader` and `survey`.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from audiodec.arrays import Codes
-from audiodec.bitstream.packet import pack, packet_size, unpack
+from audiodec.bitstream.packet import pack, packet_size
 from audiodec.errors import FormatError
 
 MAGIC = b"\x89ADC\r\n\x1a\n"  # as in PNG: shows damage by text-mode transfer
@@ -22,9 +22,11 @@ BLOCK_FRAMES = 256  # frames per block: 1.7 s at 150 frames/s
 
 _HEADER = struct.Struct("<8sBBBBHHIII8s24s")  # followed by its CRC-32
 _CRC = struct.Struct("<I")
-_BLOCK = struct.Struct("<IH")  # CRC-32 of what follows, frames (0: this is the trailer)
+BLOCK_HEAD = struct.Struct("<IH")  # CRC-32 of what follows, frames (0: this is the trailer)
+CRC_SIZE = _CRC.size
 _TRAILER = struct.Struct("<IHQ")  # CRC-32 of what follows, 0, samples per channel
-HEADER_SIZE = _HEADER.size + _CRC.size
+HEADER_SIZE, TRAILER_SIZE = _HEADER.size + CRC_SIZE, _TRAILER.size
+ROUNDING = 8  # samples that resampling there and back may round off
 
 MAX_CHANNELS, MAX_BLOCK_FRAMES, MAX_FRAME_BITS = 64, 4096, 1024  # bound what is read at once
 
@@ -44,14 +46,54 @@ class Header:
     block_frames: int = BLOCK_FRAMES
 
     @property
-    def channel_size(self) -> int:
-        """Bytes of one channel in a full block."""
-        return packet_size(self.block_frames, self.codebooks, self.bits)
-
-    @property
     def block_size(self) -> int:
         """Bytes of a full block."""
-        return _BLOCK.size + self.channels * self.channel_size
+        return self.size_of(self.block_frames)
+
+    def size_of(self, frames: int) -> int:
+        """Bytes of a block."""
+        return BLOCK_HEAD.size + self.channels * packet_size(frames, self.codebooks, self.bits)
+
+    def frames_in(self, size: int) -> int:
+        """Frames that a block of `size` bytes or a little less would hold."""
+        packet = max(0, size - BLOCK_HEAD.size) // self.channels
+        return min(8 * packet // (self.codebooks * self.bits), self.block_frames)
+
+    def frames_of(self, samples: int) -> int:
+        """Frames that code `samples` at the original's rate; resampling may make it one more."""
+        return -(-samples * self.model_rate // (self.rate * self.hop))
+
+    def fits(self, frames: int, samples: int) -> bool:
+        """Whether so many frames can be what a file of `samples` holds."""
+        excess = frames * self.hop * self.rate / self.model_rate - samples
+        return -ROUNDING <= excess < self.most_excess
+
+    @property
+    def most_excess(self) -> int:
+        """Samples, at the original's rate, that the last frame may reach beyond the end."""
+        return math.ceil(self.hop * self.rate / self.model_rate) + ROUNDING
+
+    def whole_frames(self, data: bytes) -> int:
+        """Frames of the block that `data` begins with; 0 where that is none, or damaged."""
+        if len(data) <= BLOCK_HEAD.size:
+            return 0
+        crc, frames = BLOCK_HEAD.unpack_from(data)
+        if not 0 < frames <= self.block_frames or self.size_of(frames) > len(data):
+            return 0
+        body = memoryview(data)[CRC_SIZE : self.size_of(frames)]
+        return int(frames) if zlib.crc32(body) == crc else 0
+
+    def packets(self, block: bytes) -> list[bytes]:
+        """The packet of each stream in a whole block."""
+        body = block[BLOCK_HEAD.size :]
+        size = len(body) // self.channels
+        return [body[i : i + size] for i in range(0, len(body), size)]
+
+    def is_padded(self, block: bytes) -> bool:
+        """Whether a whole block's packets end in zero bits, as a block not made to harm does."""
+        frames = BLOCK_HEAD.unpack_from(block)[1]
+        unused = (1 << -frames * self.codebooks * self.bits % 8) - 1
+        return not any(packet[-1] & unused for packet in self.packets(block))
 
     def to_bytes(self) -> bytes:
         body = _HEADER.pack(
@@ -59,6 +101,22 @@ class Header:
             self.model_rate, self.rate, 0, self.weights_hash, self.model_id.encode("ascii"),
         )  # fmt: skip
         return body + _CRC.pack(zlib.crc32(body))
+
+    @staticmethod
+    def crc_fits(data: bytes) -> bool:
+        """Whether these bytes can be a header, looked at quickly."""
+        return zlib.crc32(data[: _HEADER.size]) == int.from_bytes(
+            data[_HEADER.size : HEADER_SIZE], "little"
+        )
+
+    @classmethod
+    def follows(cls, data: bytes) -> bool:
+        """Whether these bytes begin with a header: of another file, put behind this one."""
+        try:
+            cls.from_bytes(data)
+        except FormatError:
+            return False
+        return True
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
@@ -121,111 +179,10 @@ class Writer:
         self.total_bytes += self.file.write(_CRC.pack(zlib.crc32(body)) + body)
 
 
-@dataclass(frozen=True)
-class Block:
-    """Some frames of every channel.
-
-    Attributes:
-        frames: how many.
-        codes: [codebooks, frames] per channel, or None when the block is damaged.
-    """
-
-    frames: int
-    codes: list[Codes] | None
-
-
-class Reader:
-    """Reads a file front to back; never more than two blocks are held.
-
-    After `blocks` is exhausted, `samples` is the exact length at the original rate, or None when
-    the file is truncated, and `damaged` counts the blocks whose CRC differed.
-
-    Raises:
-        FormatError: the header is unusable.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.header = Header.from_bytes(read_up_to(file, HEADER_SIZE))
-        self.samples: int | None = None
-        self.damaged = 0
-        self.payload_bytes = 0
-        self.total_bytes = HEADER_SIZE
-
-    def seek(self, block: int) -> None:
-        """Go to a block by number; the file must be seekable."""
-        self.file.seek(HEADER_SIZE + block * self.header.block_size)
-
-    def blocks(self) -> Iterator[Block]:
-        """The blocks in order."""
-        full, ahead = self.header.block_size, b""
-        while True:
-            ahead += read_up_to(self.file, full + _TRAILER.size - len(ahead))
-            self.samples = _trailer_samples(ahead[: _TRAILER.size])
-            if self.samples is not None:
-                self.total_bytes += _TRAILER.size
-                return
-            if len(ahead) >= full + _TRAILER.size or self._intact(ahead[:full]):
-                block, ahead = ahead[:full], ahead[full:]
-            elif _trailer_samples(ahead[-_TRAILER.size :]) is not None:
-                block, ahead = ahead[: -_TRAILER.size], ahead[-_TRAILER.size :]
-            else:  # truncated: what is left may still be a whole short block
-                if self._intact(ahead):
-                    yield self._block(ahead)
-                return
-            yield self._block(block)
-
-    def _frames_in(self, size: int) -> int:
-        """Frames that a block of `size` bytes holds."""
-        channel = (size - _BLOCK.size) // self.header.channels
-        return min(
-            8 * channel // (self.header.codebooks * self.header.bits), self.header.block_frames
-        )
-
-    def _intact(self, data: bytes) -> bool:
-        if len(data) <= _BLOCK.size:
-            return False
-        crc, frames = _BLOCK.unpack_from(data)
-        size = packet_size(frames, self.header.codebooks, self.header.bits) * self.header.channels
-        return (
-            0 < frames <= self.header.block_frames
-            and len(data) == _BLOCK.size + size
-            and zlib.crc32(data[_CRC.size :]) == crc
-        )
-
-    def _block(self, data: bytes) -> Block:
-        self.total_bytes += len(data)
-        header = self.header
-        if self._intact(data):
-            frames = _BLOCK.unpack_from(data)[1]
-            size = packet_size(frames, header.codebooks, header.bits)
-            parts = [data[i : i + size] for i in range(_BLOCK.size, len(data), size)]
-            try:
-                codes = [unpack(part, frames, header.codebooks, header.bits) for part in parts]
-            except FormatError:  # an intact CRC over set padding bits: made on purpose
-                pass
-            else:
-                self.payload_bytes += len(data) - _BLOCK.size
-                return Block(frames, codes)
-        self.damaged += 1
-        return Block(self._frames_in(len(data)), None)
-
-
-def _trailer_samples(data: bytes) -> int | None:
+def trailer_samples(data: bytes) -> int | None:
     """The exact length that a trailer tells, or None when these bytes are no trailer."""
     if len(data) != _TRAILER.size:
         return None
     crc, frames, samples = _TRAILER.unpack(data)
-    whole = frames == 0 and zlib.crc32(data[_CRC.size :]) == crc
+    whole = frames == 0 and zlib.crc32(data[CRC_SIZE:]) == crc
     return int(samples) if whole else None
-
-
-def read_up_to(file: BinaryIO, size: int) -> bytes:
-    """`size` bytes, or fewer at the end; a pipe may give them in pieces."""
-    data = b""
-    while len(data) < size:
-        piece = file.read(size - len(data))
-        if not piece:
-            break
-        data += piece
-    return data

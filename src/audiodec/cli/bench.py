@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiodec.cli.common import Json, Model
+from audiodec.cli.common import Json, Model, results
 from audiodec.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def _limit_torch(threads: int) -> None:
 
 
 def _print_latency(title: str, rows: list[Window]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(
@@ -103,7 +102,7 @@ def _print_latency(title: str, rows: list[Window]) -> None:
             f"{row.length:.2f}", f"{row.algorithmic:.2f}", f"{row.buffering:.2f}", encode, decode,
             f"{(row.encode.median + row.decode.median) / row.length:.3f}",
         )  # fmt: skip
-    Console().print(table)
+    results.print(table)
 
 
 def _untrained(recipe: Path, temporary: Path) -> Path:

@@ -9,7 +9,7 @@ import math
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import BeamWidth, Json, Model, check_clips, console
+from audiodec.cli.common import BeamWidth, Json, Model, check_clips, console, results
 
 
 def codebooks(
@@ -19,7 +19,6 @@ def codebooks(
     as_json: Json = False,
 ) -> None:
     """Perplexity and entropy of each codebook's codes on these clips."""
-    from rich.console import Console
     from rich.progress import track
     from rich.table import Table
 
@@ -55,4 +54,4 @@ def codebooks(
             str(row.codebook), f"{row.perplexity:.0f}", f"{100 * row.perplexity / size:.0f}",
             f"{row.bits:.2f}", str(row.used),
         )  # fmt: skip
-    Console().print(table)
+    results.print(table)

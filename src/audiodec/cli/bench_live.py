@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from audiodec.cli.common import Json, Model
+from audiodec.cli.common import Json, Model, results
 
 COLUMNS = ("capture", "frame", "encode", "decode", "playback", "mouth_to_ear", "limit", "missing")
 
@@ -36,7 +36,6 @@ def live(
         typer.echo(json.dumps(result))
         return
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(
@@ -51,4 +50,4 @@ def live(
         table.add_column(name.replace("_", " "), justify="right")
     for row in rows:
         table.add_row(str(row.block), *(f"{getattr(row, key):.2f}" for key in COLUMNS))
-    Console().print(table)
+    results.print(table)

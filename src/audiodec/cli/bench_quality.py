@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiodec.cli.common import Json, Model, check_clips, console
+from audiodec.cli.common import Json, Model, check_clips, console, results
 from audiodec.errors import AudioError
 
 if TYPE_CHECKING:
@@ -124,7 +124,6 @@ def print_scores(
     Args:
         heard: what is wrong with the clips, from `check_clips`.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from audiodec.evaluation.quality import LABELS, groups, summarise
@@ -147,7 +146,7 @@ def print_scores(
             mean = row.get(metric)
             cells.append(f"{mean.value:.3f} {mean.plus_minus(3)}".strip() if mean else "-")
         table.add_row(name, *cells)
-    Console().print(table)
+    results.print(table)
 
 
 def _plain(summary: dict[str, dict[str, Mean]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import Json, Model, check_clips, console
+from audiodec.cli.common import Json, Model, check_clips, console, results
 
 if TYPE_CHECKING:
     from audiodec.evaluation.robustness import Heard
@@ -57,7 +57,6 @@ def robustness(
 
 def _print(title: str, rows: list[Heard]) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
     from audiodec.evaluation.robustness import METRICS
@@ -83,4 +82,4 @@ def _print(title: str, rows: list[Heard]) -> None:
             *("-" if value is None else f"{value:.3f}" for value in scores),
             ", ".join(row.broken) or "kept",
         )
-    Console().print(table)
+    results.print(table)

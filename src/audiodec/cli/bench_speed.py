@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.cli.bench_quality import Codecs, Rates, choose_codecs
-from audiodec.cli.common import BeamWidth, Json, Model, console
+from audiodec.cli.common import BeamWidth, Json, Model, console, results
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,7 +71,6 @@ def _cost(spec: Spec, peer: Peer) -> Cost:
 
 
 def _print_speeds(rows: Sequence[Speed], costs: Sequence[Cost]) -> None:
-    from rich.console import Console
 
     time = _table(
         "time on one thread, codecs in turn, median / 95th percentile of the rounds",
@@ -99,9 +98,8 @@ def _print_speeds(rows: Sequence[Speed], costs: Sequence[Cost]) -> None:
             _number(cost.encode_macs, 1e9, ".2f"),
             _number(cost.decode_macs, 1e9, ".2f"),
         )
-    console = Console()
-    console.print(time)
-    console.print(size)
+    results.print(time)
+    results.print(size)
 
 
 def _table(title: str, caption: str, columns: Sequence[str]) -> Table:

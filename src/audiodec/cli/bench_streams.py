@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiodec.cli.common import Json, Model, console
+from audiodec.cli.common import Json, Model, console, results
 
 if TYPE_CHECKING:
     from audiodec.evaluation.streams import Load
@@ -52,7 +52,6 @@ def streams(
 
 
 def _print(model: str, rows: list[Load], best: dict[str, Load | None]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     title = (
@@ -64,7 +63,7 @@ def _print(model: str, rows: list[Load], best: dict[str, Load | None]) -> None:
     for row in rows:
         times = (row.median, row.p99, row.cpu_median, row.cpu_p99, row.median / row.streams)
         shown.add_row(str(row.streams), *(f"{time:.2f}" for time in times))
-    Console().print(shown)
+    results.print(shown)
     texts = {
         "p99": "p99 of a tick inside its deadline",
         "median": "median of a tick inside its deadline",

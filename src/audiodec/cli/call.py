@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiodec.cli.common import Bitrate, Json, Model, console, warn
+from audiodec.cli.common import Bitrate, Json, Model, console, results, warn
 from audiodec.ending import OrderlyEnd
 from audiodec.errors import ConfigError
 
@@ -184,7 +184,6 @@ def _loopback(address: Address) -> bool:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="the call")
@@ -192,4 +191,4 @@ def _print(summary: dict[str, Any]) -> None:
     table.add_column("value", justify="right")
     for name, value in summary.items():
         table.add_row(name.replace("_", " "), "-" if value is None else str(value))
-    Console().print(table)
+    results.print(table)

@@ -28,6 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # On stderr, as stdout is for results and pipes; without markup, as names may have brackets in them.
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+results = Console(highlight=False, markup=False, emoji=False)
 
 
 def warn(lines: Iterable[str]) -> None:
@@ -96,13 +97,18 @@ def pairs(source: str, target: str, suffixes: set[str], to: str) -> list[tuple[s
         to: suffix of outputs.
 
     Raises:
-        AudioError: the folder holds no such file, or two inputs would share an output.
+        AudioError: the folder holds no such file, two inputs would share an output, or an output
+            would overwrite an input.
     """
     if not source or not target:
         raise AudioError("a name is empty: is it a variable that is not set?")
     folder = Path(source)
     if source == PIPE or not folder.is_dir():
         return [(source, target)]
+    if Path(target).is_dir() and folder.samefile(target):
+        raise AudioError(
+            f"{printable(target)} is the folder of the inputs: choose another for the outputs"
+        )
     found = list_folder(folder, suffixes)
     pass_over(found.left_out)
     inputs = found.files
@@ -114,6 +120,14 @@ def pairs(source: str, target: str, suffixes: set[str], to: str) -> list[tuple[s
     if len(set(outputs)) < len(outputs):
         twice = next(o for o in outputs if outputs.count(o) > 1)
         raise AudioError(f"two inputs would both become {printable(str(twice))}: rename one")
+    read = {(file.st_dev, file.st_ino) for file in (path.stat() for path in inputs)}
+    for output in outputs:
+        there = output.stat() if output.exists() else None
+        if there and (there.st_dev, there.st_ino) in read:
+            raise AudioError(
+                f"{printable(str(output))} is one of the inputs, which would be overwritten: "
+                "choose another folder for the outputs"
+            )
     for output in outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
     return [(str(i), str(o)) for i, o in zip(inputs, outputs, strict=True)]

@@ -18,7 +18,7 @@ def decode(
         str, typer.Argument(metavar="OUT", help="Audio file (the suffix says which), folder, or -.")
     ],
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse damaged or truncated files.")
+        bool, typer.Option("--strict", help="Refuse files that are damaged in any way.")
     ] = False,
     model: Model = None,
 ) -> None:
@@ -41,9 +41,7 @@ def decode(
             f"{out}: {seconds:.2f} s, {decoded.rate} Hz, {decoded.channels} channel(s)",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-        if decoded.damaged:
-            console.print(f"warning: {decoded.damaged} damaged block(s) concealed")
-        if decoded.truncated:
-            console.print("warning: the file is truncated; decoded up to the last whole block")
+        if decoded.damage:
+            console.print(f"warning: {one}: {decoded.damage}", markup=False, soft_wrap=True)
     if failed:
         raise AudioDecError(f"{failed} of {len(jobs)} files could not be decoded")

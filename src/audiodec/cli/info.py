@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from audiodec.audio_files.sources import open_bytes
+from audiodec.audio_files.names import printable
+from audiodec.audio_files.sources import seekable
 from audiodec.cli.common import Json
+from audiodec.errors import FormatError
 
 
 def info(
@@ -16,12 +18,14 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Show what an .adc file holds, and whether it is whole."""
-    from audiodec.bitstream.container import Reader
+    from audiodec.bitstream.reader import Reader
 
-    with open_bytes(file) as data:
-        reader = Reader(data)
-        frames = sum(block.frames for block in reader.blocks())
-    header = reader.header
+    with seekable(file) as data:
+        try:
+            reader = Reader(data)
+        except FormatError as error:
+            raise FormatError(f"{printable(file)}: {error}") from None
+    header, frames = reader.header, reader.frames
     kbps = header.model_rate / header.hop * header.codebooks * header.bits / 1000
     facts: dict[str, Any] = {
         "model": header.model_id,
@@ -37,8 +41,10 @@ def info(
         "kbps_per_stream": kbps,
         "payload_bytes": reader.payload_bytes,
         "total_bytes": reader.total_bytes,
-        "damaged_blocks": reader.damaged,
-        "truncated": reader.samples is None,
+        "blocks": reader.blocks_whole + reader.blocks_lost,
+        "damaged_blocks": reader.blocks_lost,
+        "truncated": reader.truncated,
+        "damage": reader.damage or None,
     }
     _show(facts, as_json)
 

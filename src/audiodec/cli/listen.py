@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiodec.audio_files.writing import write_whole
-from audiodec.cli.common import Json, console
+from audiodec.cli.common import Json, console, results
 from audiodec.ending import Told
 from audiodec.errors import ConfigError, MissingExtraError
 
@@ -118,22 +118,25 @@ def analyse(
     if not (folder / FILE).is_file():
         raise ConfigError(f"{folder} has no answers yet: audiodec listen serve {folder}")
     ratings, unfinished = Answers(test, folder).ratings()
+    if csv is not None:
+        _write(csv, analysing.to_csv(test, ratings, unfinished))
     analysis = analysing.analyse(test, ratings, unfinished)
-    for path, text in ((csv, analysing.to_csv(test, ratings, analysis)), (plot, draw(analysis))):
-        if path is not None:
-            with write_whole(str(path)) as file:
-                file.write(text.encode())
+    if plot is not None:
+        _write(plot, draw(analysis))
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(analysis)))
     else:
         _print(analysis)
 
 
+def _write(path: Path, text: str) -> None:
+    with write_whole(str(path)) as file:
+        file.write(text.encode())
+
+
 def _print(analysis: Analysis) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    out = Console()
     counts = f"{len(analysis.listeners)} listeners, {analysis.clips} clips"
     for name, reason in analysis.excluded.items():
         console.print(f"left out: {name}: {reason}", markup=False)
@@ -148,7 +151,7 @@ def _print(analysis: Analysis) -> None:
                 f"{d.a} / {d.b}", f"{d.right} of {d.answers}", f"{d.share:.3f}",
                 f"{d.exact[0]:.3f} to {d.exact[1]:.3f}", f"{d.p_holm:.4f}",
             )  # fmt: skip
-        out.print(table)
+        results.print(table)
         return
     digits = 1 if analysis.method == "mushra" else 2
     table = Table(
@@ -159,14 +162,14 @@ def _print(analysis: Analysis) -> None:
     for s in analysis.systems:
         low, median, high = s.quartiles
         table.add_row(s.name, *_cells(s.mean, digits), f"{median:g}", f"{low:g} to {high:g}")
-    out.print(table)
+    results.print(table)
     table = Table(title="differences, Wilcoxon signed-rank tests", title_justify="left")
     for column in ("pair", "mean", "t", "bootstrap", "p", "p Holm"):
         table.add_column(column, justify="left" if column == "pair" else "right")
     for c in analysis.comparisons:
         cells = _cells(c.difference, digits)
         table.add_row(f"{c.a} - {c.b}", *cells, f"{c.p:.4f}", f"{c.p_holm:.4f}")
-    out.print(table)
+    results.print(table)
 
 
 def _cells(mean: Mean, digits: int) -> list[str]:

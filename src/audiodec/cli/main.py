@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -73,13 +73,25 @@ def main() -> None:
         if isinstance(output, io.TextIOWrapper):  # names of files need not be text
             output.reconfigure(errors="backslashreplace")
     try:
-        if "" in sys.argv[1:]:
-            raise ConfigError("an argument is empty: is it a variable that is not set?")
-        with OrderlyEnd():
-            app()
-    except BrokenPipeError:  # the reader of our pipe has gone
+        try:
+            if "" in sys.argv[1:]:
+                raise ConfigError("an argument is empty: is it a variable that is not set?")
+            with OrderlyEnd():
+                app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where what goes wrong can still be told
+    except AudioDecError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(str(error) if error.filename else f"the output cannot be written: {error.strerror}")
+
+
+def _fail(reason: str) -> NoReturn:
+    print(f"audiodec: error: {printable(reason)}", file=sys.stderr)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # or Python would try again at its end, and say so in its own words
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except (AudioDecError, OSError) as error:
-        print(f"audiodec: error: {printable(str(error))}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(1)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import soundfile
 import typer
 from rich.progress import track
 
+from audiodec.audio_files.writing import check_other, create_audio, write_audio, write_whole
 from audiodec.cli.common import console, pass_over, warn
 from audiodec.errors import AudioError, ConfigError
 
@@ -81,7 +81,9 @@ def rooms(
     responses = track(simulate(count, rate, seed), "rooms", count, console=console, transient=True)
     for number, response in enumerate(responses):
         out.mkdir(parents=True, exist_ok=True)
-        soundfile.write(out / f"room_{number:04d}.wav", response, rate, subtype="FLOAT")
+        path = str(out / f"room_{number:04d}.wav")
+        with write_whole(path) as file, create_audio(file, path, rate, 1, "FLOAT") as audio:
+            write_audio(audio, np.asarray(response, np.float32)[None])
     console.print(f"{out}: {count} rooms", markup=False)
 
 
@@ -103,8 +105,9 @@ def mix(
         "manifest": str(manifest), "noise": str(noise), "snr": snr, "rooms": str(rooms),
         "room_probability": room_probability, "seed": seed,
     }  # fmt: skip
-    _same_settings(out / "settings.json", settings)
+    check_other(str(manifest), str(out / "manifest.csv"))
     rows = read_manifest(manifest)
+    _same_settings(out / "settings.json", settings)
     mixers: dict[int, Mixer] = {}
     pairs, left_out = [], list[str]()
     for row in track(rows, "mixing", console=console, transient=True):
@@ -133,4 +136,5 @@ def _same_settings(path: Path, settings: dict[str, object]) -> None:
             raise ConfigError(f"{path.parent} was mixed with other settings: choose another folder")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with write_whole(str(path)) as file:
+        file.write(text.encode())

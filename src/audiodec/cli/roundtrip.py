@@ -13,8 +13,8 @@ from rich.table import Table
 
 import audiodec
 from audiodec.adc import BEAM_WIDTH, Coded, decode_file, encode_file
-from audiodec.audio_files.names import PIPE
 from audiodec.audio_files.reading import read_audio
+from audiodec.audio_files.writing import check_other, is_stream
 from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress, warn
 from audiodec.errors import AudioError, MissingExtraError
 
@@ -29,9 +29,17 @@ def roundtrip(
     mono: Mono = False,
     model: Model = None,
 ) -> None:
-    """Code and decode a file; report bitrate, speed, latency and quality; draw spectrograms."""
-    if PIPE in (source, target) or (Path(source).exists() and not Path(source).is_file()):
+    """Code and decode a file; report bitrate, speed, latency and quality; draw spectrograms.
+
+    The picture goes beside OUT, as .png; a file of that name that is no such picture is left alone.
+    """
+    from audiodec.evaluation.picture import may_replace, save_comparison
+
+    if is_stream(source) or is_stream(target):
         raise AudioError("roundtrip needs files: it reads both again to compare them")
+    check_other(source, target)
+    picture = Path(target).with_suffix(".png")
+    draw = may_replace(picture)
     begin = time.perf_counter()
     codec = audiodec.load(model)
     load = time.perf_counter() - begin
@@ -60,12 +68,16 @@ def roundtrip(
     result, _ = _start(target)
     length = min(len(original), len(result))
     _score(table, original[:length], result[:length], rate)
-    picture = Path(target).with_suffix(".png")
-    from audiodec.evaluation.picture import save_comparison
-
-    save_comparison({f"original: {Path(source).name}": original, "decoded": result}, rate, picture)
-    table.add_row("written", f"{target}, {picture}")
+    if draw:
+        titles = {f"original: {Path(source).name}": original, "decoded": result}
+        save_comparison(titles, rate, picture)
+    table.add_row("written", f"{target}, {picture}" if draw else target)
     console.print(table)
+    if not draw:
+        console.print(
+            f"no picture is drawn: {picture} is not one of audiodec's; move it away for that",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def demo(

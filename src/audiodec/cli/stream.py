@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from audiodec.audio_files.names import AUDIO_SUFFIXES
-from audiodec.cli.common import Bitrate, Json, Model, console, warn
+from audiodec.cli.common import Bitrate, Json, Model, console, results, warn
 from audiodec.ending import OrderlyEnd
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def devices(as_json: Json = False) -> None:
         table.add_row(
             str(d.number), d.name, d.system, str(d.inputs), str(d.outputs), ", ".join(d.default)
         )
-    Console().print(table)
+    results.print(table)
 
 
 def stream(
@@ -110,7 +109,7 @@ def stream(
         heard = {"missing_seconds": file.missing_seconds if file else 0.0, "warnings": warnings}
         typer.echo(json.dumps(dataclasses.asdict(summary) | heard))
     else:
-        Console().print(_table(summary))
+        results.print(_table(summary))
 
 
 def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDevice:

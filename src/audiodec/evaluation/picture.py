@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from audiodec.arrays import Samples
+from audiodec.audio_files.writing import write_whole
 
 Pixels = NDArray[np.uint8]
 
+MAKER = ("Software", "audiodec")  # in each picture, so that no other is overwritten
 WINDOW = 1024
 RANGE = (-100.0, -10.0)  # dB of full scale, black to white
 # A dark-to-light ramp that is even in lightness (after matplotlib's "magma", by Smith and van
@@ -63,5 +66,19 @@ def compare(titles_and_samples: dict[str, Samples], rate: int) -> Image.Image:
 
 
 def save_comparison(titles_and_samples: dict[str, Samples], rate: int, path: Path) -> None:
-    """Write `compare` as a PNG file."""
-    compare(titles_and_samples, rate).save(path, format="PNG")
+    """Write `compare` as a PNG file. Raises AudioError when it cannot be written."""
+    about = PngInfo()
+    about.add_text(*MAKER)
+    with write_whole(str(path)) as file:
+        compare(titles_and_samples, rate).save(file, format="PNG", pnginfo=about)
+
+
+def may_replace(path: Path) -> bool:
+    """Whether a picture may be written there: nothing is there, or one that was made here."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get(MAKER[0]) == MAKER[1]
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, SyntaxError):  # no picture; Pillow raises all of these
+        return False

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from audiodec.arrays import Samples
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, open_audio, read_audio
+from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.errors import AudioError, ConfigError
 
 
@@ -102,9 +102,11 @@ def mix_file(
     loudest = max(1.0, float(np.abs(heard).max()))
     for path, signal in ((target, speech), (noisy, heard)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        soundfile.write(part, (signal / loudest).T, rate, format="FLAC")
-        part.replace(path)
+        with (
+            write_whole(str(path)) as out,
+            create_audio(out, str(path), rate, len(signal)) as audio,
+        ):
+            write_audio(audio, np.asarray(signal / loudest, np.float32))
 
 
 def _audio_files(folder: Path) -> list[Path]:

@@ -6,7 +6,6 @@ a shard without a line is what a kill left behind, and is removed before the nex
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import fields
@@ -14,12 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Literal, Self
 
+from filelock import FileLock, Timeout
 from pydantic import Field
 
+from audiodec.audio_files.writing import PART
 from audiodec.config import Sha256, config, formerly, from_data, to_data
 from audiodec.errors import AudioDecError, ConfigError, FormatError
 
 JOURNAL = "journal.jsonl"
+LOCK = "journal.lock"  # held while a process writes; the file itself stays
 SHARD = "shard-"  # what the names of shards begin with
 MAX_LINE = 1 << 28  # bytes; a line names every file of a shard
 Natural = Annotated[int, Field(ge=0)]
@@ -104,24 +106,29 @@ class Journal:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder, self._path = folder, folder / JOURNAL
-        if not self._path.exists() and folder.is_dir() and any(folder.iterdir()):
+        others = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
+        if others and JOURNAL not in others:
             raise ConfigError(f"{folder} holds other files: choose a new folder")
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("ab")
+        self._lock = FileLock(folder / LOCK)
+        try:  # the system gives the lock back when the process is gone, however it went
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise AudioDecError(f"another audiodec tokenize is writing to {folder}") from None
+        except (NotImplementedError, OSError) as error:
+            raise AudioDecError(f"{folder} cannot be locked: {error}") from None
         try:
-            self._lock()
+            self._file = self._path.open("ab")
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
             self.shards = self._open(settings)
         except BaseException:
-            self._file.close()
+            self._close()
             raise
         self.done = {number for shard in self.shards for number in shard.numbers}
         self._sweep()
-
-    def _lock(self) -> None:
-        try:  # the kernel gives the lock back when the process is gone, however it went
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AudioDecError(f"another audiodec tokenize is writing to {self._folder}") from None
 
     def _open(self, settings: Settings) -> list[Shard]:
         if b"\n" in self._path.read_bytes()[:MAX_LINE]:  # else new, or killed at its first line
@@ -148,7 +155,7 @@ class Journal:
         """Remove shards that are not in the journal: their files will be coded again."""
         known = {shard.name for shard in self.shards}
         for path in self._folder.iterdir():
-            if path.name.removeprefix(".").startswith(SHARD) and path.name not in known:
+            if path.name.startswith((SHARD, PART)) and path.name not in known:
                 path.unlink()
 
     def next_name(self, suffix: str) -> str:
@@ -174,4 +181,8 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
+        self._lock.release()

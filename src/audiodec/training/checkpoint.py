@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from audiodec.errors import ModelError
+from audiodec.audio_files.writing import write_whole
+from audiodec.errors import AudioError, ModelError
 from audiodec.nn.layers import fold_weight_norm
 from audiodec.nn.network import Network
 from audiodec.training.init import with_weight_norm
@@ -19,9 +19,11 @@ LAST = "last.ckpt"
 
 def save(state: dict[str, Any], run: Path) -> None:
     """Replace the run's checkpoint; a kill at any moment leaves the old one or the new one."""
-    temporary = run / f"{LAST}.part"
-    torch.save(state, temporary)
-    os.replace(temporary, run / LAST)
+    with write_whole(str(run / LAST)) as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's word for a full disk
+            raise AudioError(f"{run / LAST} cannot be written: {error}") from None
 
 
 def load(run: Path) -> dict[str, Any]:

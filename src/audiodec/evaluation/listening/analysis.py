@@ -66,7 +66,7 @@ def analyse(test: Test, ratings: Sequence[Rating], unfinished: Sequence[str] = (
     finished = [r for r in ratings if r.listener not in unfinished]
     if not finished:
         raise AudioDecError("nobody has finished this test yet")
-    excluded = screen(finished) if test.method == "mushra" else {}
+    excluded = screened_out(test, ratings, unfinished)
     counted = [r for r in finished if r.listener not in excluded]
     if not counted:
         raise AudioDecError("post-screening excludes every listener: was the playback in order?")
@@ -115,8 +115,17 @@ def _system(name: str, by_listener: Values, ratings: Sequence[Rating]) -> System
     return System(name, mean(by_listener), (float(low), float(middle), float(high)))
 
 
-def to_csv(test: Test, ratings: Sequence[Rating], analysis: Analysis) -> str:
-    """Every rating, a line each, and whether it counts."""
+def screened_out(
+    test: Test, ratings: Sequence[Rating], unfinished: Sequence[str] = ()
+) -> dict[str, str]:
+    """Listeners whose ratings do not count though they have finished, and why."""
+    finished = [r for r in ratings if r.listener not in unfinished]
+    return screen(finished) if test.method == "mushra" else {}
+
+
+def to_csv(test: Test, ratings: Sequence[Rating], unfinished: Sequence[str] = ()) -> str:
+    """Every rating, a line each, and whether it counts: also of a test of which nothing counts."""
+    left_out = {*unfinished, *screened_out(test, ratings, unfinished)}
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     abx = test.method == "abx"
@@ -127,5 +136,5 @@ def to_csv(test: Test, ratings: Sequence[Rating], analysis: Analysis) -> str:
         row = [r.listener, r.clip, *told]
         # A spreadsheet runs a cell that begins like a formula: listeners choose their names.
         safe = [f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell for cell in row]
-        writer.writerow([*safe, int(r.listener in analysis.listeners)])
+        writer.writerow([*safe, int(r.listener not in left_out)])
     return text.getvalue()

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, read_audio
+from audiodec.audio_files.writing import create_audio, write_audio, write_whole
 from audiodec.config import from_data
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.listening.definition import (
@@ -114,7 +114,12 @@ def _write_clip(
     except AudioError as error:
         raise AudioError(f"clip {clip.name}: {error}") from None
     for name, sound in sounds.items():
-        soundfile.write(folder / clip.files[name], sound, test.rate, subtype="PCM_24")
+        path, signal = str(folder / clip.files[name]), np.asarray(sound, np.float32).T
+        with (
+            write_whole(path) as out,
+            create_audio(out, path, test.rate, len(signal), "PCM_24") as audio,
+        ):
+            write_audio(audio, signal)
     return remarks
 
 
