@@ -79,6 +79,18 @@ with OrderlyEnd():
     assert run(code) == (-signal.SIGQUIT, "", "")
 
 
+def test_what_others_make_of_it_ends_as_well() -> None:
+    """A module written in C that is being loaded makes an ImportError of it."""
+    code = """
+with OrderlyEnd():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except SystemExit as error:
+        raise ImportError("initialization failed") from error
+"""
+    assert run(code) == (128 + signal.SIGTERM, "", "")
+
+
 def test_an_exception_is_not_lost_inside_of_libsndfile() -> None:
     """It calls back for every read and write, and what is raised there goes nowhere."""
     code = """

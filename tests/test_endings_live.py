@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -215,6 +216,41 @@ def test_a_recording_tells_how_much_fitted(name: str, bytes_: int, tmp_path: Pat
             assert file.samplerate == RATE
     else:
         assert list(tmp_path.iterdir()) == []
+
+
+MOMENTS = int(os.environ.get("AUDIODEC_FUZZ", "20"))
+
+
+@unix
+@pytest.mark.slow
+def test_any_signal_at_any_moment(tmp_path: Path, minute: Path) -> None:
+    """Also before there is anything to tidy up, and several at once."""
+    source = random.Random(7)
+    for moment in range(MOMENTS):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        if moment % 3:
+            own, other = (f"127.0.0.1:{port}" for port in free_ports(2))
+            common = ("call", "--input", minute, "--json", "--wait", 20)
+            processes = [
+                start(*common, "--bind", own, "--to", other, "--output", folder / "near.wav"),
+                start(*common, "--bind", other, "--to", own, "--output", folder / "far.flac"),
+            ]
+        else:
+            files = ("--output", folder / "out.wav", "--dump-input", folder / "heard.wav")
+            processes = [start("stream", "--input", minute, *files)]
+        time.sleep(source.choice((0.2, 1, 3, 8)) * source.random())
+        numbers = source.choices(ENDING, k=source.choice((1, 1, 3)))
+        for number in numbers:
+            processes[0].send_signal(number)
+        results = [process.communicate(timeout=WAIT) for process in processes]
+        # By the signal itself: while Python is still starting.
+        allowed = {0, *(128 + n for n in numbers), *(-n for n in numbers)}
+        assert processes[0].returncode in allowed, results
+        assert all("Traceback" not in errors for _, errors in results) or min(allowed) < 0
+        for path in folder.iterdir():
+            assert not path.name.startswith("."), (moment, numbers)
+            assert soundfile.info(path).frames > 0
 
 
 # Addresses

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
+from audiodec.errors import AudioDecError
+
 SIGNALS = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
@@ -73,9 +75,17 @@ class OrderlyEnd:
             outer = getattr(before, "__self__", None)
             if isinstance(outer, OrderlyEnd):
                 outer._came |= self._came
+        told = _told_in(error)
+        if (
+            told is not None
+            and told is not error
+            and not isinstance(error, AudioDecError | OSError)
+        ):
+            # A library's modules written in C make an ImportError of it while they are loaded.
+            raise told from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._came or _ending():
+        if self._came or _told_in(sys.exc_info()[1]):  # it is on its way out
             if number == getattr(signal, "SIGQUIT", None):
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
@@ -90,12 +100,11 @@ class OrderlyEnd:
             raise Told(number)
 
 
-def _ending() -> bool:
-    """Whether `Told` is on its way out."""
-    error = sys.exc_info()[1]
+def _told_in(error: BaseException | None) -> Told | None:
+    """The `Told` that an exception is, or came of."""
     while error is not None and not isinstance(error, Told):
-        error = error.__context__
-    return error is not None
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _send(number: int) -> None:

@@ -77,7 +77,8 @@ class _Kept:
     def check(self, name: str, seconds: float) -> None:
         """Raises AudioError if something did not fit."""
         if self._failure is not None:
-            kept = f" any more, its first {seconds:.1f} s are kept" if seconds else ""
+            keeps = bool(seconds) and self._file.seekable()  # a pipe keeps nothing
+            kept = f" any more, its first {seconds:.1f} s are kept" if keeps else ""
             raise AudioError(f"{name} cannot be written{kept}: {self._failure.strerror}")
 
     def write(self, data: bytes) -> int:
