@@ -11,7 +11,7 @@ from sources import Source
 from audiodec.prepare.manifest import read_manifest
 
 COLUMNS = (
-    "source", "from", "hours", "speakers", "women / men, where stated", "languages",
+    "source", "from", "hours", "speakers", "women / men, where known", "languages",
     "bandwidth, kHz", "licence", "attribution",
 )  # fmt: skip
 FEW = 4  # languages that a line names; of more it tells the number
@@ -31,7 +31,7 @@ def write_attributions(table: list[Source], out: Path) -> None:
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     text += f"\n{sum(hours.values()):.1f} hours of {len(everybody)} speakers"
-    text += f" (women / men, where stated: {_sexes([*everybody.values()])})"
+    text += f" (women / men, where known: {_sexes([*everybody.values()])})"
     text += f" in {len(languages)} languages: {', '.join(languages)}.\n"
     out.mkdir(parents=True, exist_ok=True)
     (out / "attributions.md").write_text(text, encoding="utf-8")
