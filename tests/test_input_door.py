@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from rich.console import Console
+from rich.table import Table
 from typer.testing import CliRunner
 
 import audiodec
@@ -22,6 +23,7 @@ from audiodec.adc import encode_file
 from audiodec.audio_files import measuring
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, open_audio, read_audio
+from audiodec.call.keys import read_key
 from audiodec.cli import common
 from audiodec.cli.main import app
 from audiodec.errors import AudioDecError, AudioError
@@ -29,6 +31,7 @@ from audiodec.evaluation.quality.clips import find_clips as bench_clips
 from audiodec.evaluation.quality.clips import read_clip
 from audiodec.prepare.corpora import folder as folder_corpus
 from audiodec.prepare.manifest import make_manifest, read_manifest
+from audiodec.serve.messages import read_tokens
 from audiodec.sound.voices import file_source
 from audiodec.tokenization.coding import Job, Tokenizer, Tokens
 from audiodec.tokenization.listing import read_list
@@ -246,6 +249,15 @@ def test_encode_tells_what_is_missing(small_folder: Path, broken: Path, tmp_path
     assert told.count("warning:") == 1
 
 
+def test_prepare_tells_what_is_missing(broken: Path, tmp_path: Path) -> None:
+    code, out, told = run("prepare", "folder", broken, tmp_path / "m.csv", "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["recordings"] == 5
+    assert facts["missing_seconds"] > 1
+    assert told.count("warning:") == len(facts["warnings"]) == 1
+
+
 def test_a_name_read_again_after_it_has_changed(tmp_path: Path) -> None:
     path = written(tmp_path / "a.wav", coded("WAV"))
     assert describe_audio(str(path)).samples == SAMPLES
@@ -388,11 +400,20 @@ def test_a_byte_order_mark_before_lists(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("clip,speaker\na,anna\n", encoding="utf-8-sig")
     (clip,) = bench_clips([tmp_path / "a.wav"], tmp_path / "labels.csv")
     assert clip.labels == {"speaker": "anna"}
+    (tmp_path / "tokens").write_text("secret\n", encoding="utf-8-sig")
+    (tmp_path / "key").write_text("ab" * 32 + "\n", encoding="utf-8-sig")
+    for name in ("tokens", "key"):
+        (tmp_path / name).chmod(0o600)
+    assert read_tokens(tmp_path / "tokens") == ["secret"]
+    assert read_key(tmp_path / "key") == b"\xab" * 32
 
 
-def test_names_are_no_markup() -> None:
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True)
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     with common.progress("[/x] [bold]", None):
-        console.print("ok")
-    common.warn(["[/x] is missing"])
+        common.warn(["[/x] is missing"])
+    table = Table("name")
+    table.add_row("device [hw] [/x]")
+    common.results.print(table)
+    shown = capsys.readouterr()
+    assert "[/x] is missing" in shown.err
+    assert "device [hw] [/x]" in shown.out

@@ -264,7 +264,7 @@ def from_json(cls: type[T], path: Path) -> T:
     import json
 
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     return from_data(cls, data, str(path))

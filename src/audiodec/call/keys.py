@@ -39,7 +39,7 @@ def read_key(path: Path | None) -> bytes | None:
         text = os.environ.get(VARIABLE)
         return None if text is None else _secret(text, VARIABLE)
     try:
-        with path.open() as file:
+        with path.open(encoding="utf-8-sig") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(2 * SECRET + 2)
     except (OSError, UnicodeDecodeError) as error:

@@ -49,9 +49,11 @@ def create(
 
     folders = _systems(system or [], systems)
     reference = reference or folders.pop("reference", None)
+    from rich.text import Text
+
     with console.status("reading") as status:
         test, remarks = making.create(
-            out, method, title, folders, reference, seed, lambda clip: status.update(clip)
+            out, method, title, folders, reference, seed, lambda clip: status.update(Text(clip))
         )
     for remark in remarks:
         console.print(remark, markup=False, soft_wrap=True)

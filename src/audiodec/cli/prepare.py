@@ -13,7 +13,7 @@ import typer
 from rich.progress import track
 
 from audiodec.audio_files.writing import check_other, create_audio, write_audio, write_whole
-from audiodec.cli.common import console, pass_over, warn
+from audiodec.cli.common import Json, console, pass_over, warn
 from audiodec.errors import AudioError, ConfigError
 
 prepare = typer.Typer(no_args_is_help=True, help="Make manifests of corpora, rooms, noisy pairs.")
@@ -21,7 +21,7 @@ Corpus = Annotated[Path, typer.Argument(metavar="DIR", help="Where the corpus is
 Manifest = Annotated[Path, typer.Argument(metavar="OUT", help="Manifest to write, .csv.")]
 
 
-def _corpus(name: str, directory: Path, out: Path) -> None:
+def _corpus(name: str, directory: Path, out: Path, as_json: bool) -> None:
     from audiodec.prepare.corpora import CORPORA
     from audiodec.prepare.manifest import make_manifest
 
@@ -42,30 +42,37 @@ def _corpus(name: str, directory: Path, out: Path) -> None:
         count = sum(row.split == split for row in rows)
         console.print(f"{split}: {count} recordings, {speakers} speakers, {total:.2f} h")
     console.print(f"written: {out}", markup=False)
+    if as_json:
+        facts = {
+            "recordings": len(rows), "seconds": round(sum(row.seconds for row in rows), 3),
+            "missing": found.missing, "left_out": [*found.left_out, *problems.left_out],
+            "missing_seconds": problems.missing_seconds, "warnings": problems.warnings,
+        }  # fmt: skip
+        typer.echo(json.dumps(facts))
 
 
 @prepare.command()
-def vctk(directory: Corpus, out: Manifest) -> None:
+def vctk(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
     """VCTK 0.92 or 0.80; p232 and p257 test, p226 and p287 validate."""
-    _corpus("vctk", directory, out)
+    _corpus("vctk", directory, out, as_json)
 
 
 @prepare.command()
-def libritts(directory: Corpus, out: Manifest) -> None:
+def libritts(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
     """LibriTTS; its subsets are the splits."""
-    _corpus("libritts", directory, out)
+    _corpus("libritts", directory, out, as_json)
 
 
 @prepare.command("voicebank-demand")
-def voicebank_demand(directory: Corpus, out: Manifest) -> None:
+def voicebank_demand(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
     """VoiceBank-DEMAND: noisy and clean recordings in pairs."""
-    _corpus("voicebank-demand", directory, out)
+    _corpus("voicebank-demand", directory, out, as_json)
 
 
 @prepare.command()
-def folder(directory: Corpus, out: Manifest) -> None:
+def folder(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
     """Any folder; its first level of folders are taken as speakers."""
-    _corpus("folder", directory, out)
+    _corpus("folder", directory, out, as_json)
 
 
 @prepare.command()

@@ -124,7 +124,8 @@ def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDe
     from audiodec.sound.paced import FileLoudspeaker, FileMicrophone
     from audiodec.sound.portaudio import PortAudioDevice
 
-    if wanted is not None and Path(wanted).suffix.lower() in AUDIO_SUFFIXES:
+    named = wanted is not None and Path(wanted).suffix.lower() in AUDIO_SUFFIXES
+    if wanted is not None and (named or (kind == "input" and "/" in wanted)):  # /dev/stdin, <(...)
         return (FileMicrophone if kind == "input" else FileLoudspeaker)(wanted, rate, block)
     return PortAudioDevice(kind, wanted, rate, block)
 

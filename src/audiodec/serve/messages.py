@@ -101,7 +101,7 @@ def read_tokens(file: Path | None) -> list[str]:
         try:
             if hasattr(os, "getuid") and file.stat().st_mode & 0o077:  # else modes say nothing
                 raise ConfigError(f"{file} is open to other users: chmod 600 {file}")
-            listed = file.read_text(encoding="utf-8").split()
+            listed = file.read_text(encoding="utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"tokens cannot be read: {error}") from None
         if not listed:
