@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiodec.cli.common import Json, Model, results
+from audiodec.cli.common import Json, Model
+from audiodec.cli.tables import print_table
 from audiodec.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -85,24 +86,21 @@ def _limit_torch(threads: int) -> None:
 
 
 def _print_latency(title: str, rows: list[Window]) -> None:
-    from rich.table import Table
-
-    table = Table(
-        title=title,
-        caption="waiting = algorithmic + buffering; RTF = (encode + decode) median / window",
-    )
-    for name in ("window", "algorithmic", "buffering", "encode median / p95 / p99",
-                 "decode median / p95 / p99", "RTF"):  # fmt: skip
-        table.add_column(name, justify="right")
+    cells = []
     for row in rows:
         encode, decode = (
             f"{t.median:.2f} / {t.p95:.2f} / {t.p99:.2f}" for t in (row.encode, row.decode)
         )
-        table.add_row(
-            f"{row.length:.2f}", f"{row.algorithmic:.2f}", f"{row.buffering:.2f}", encode, decode,
-            f"{(row.encode.median + row.decode.median) / row.length:.3f}",
-        )  # fmt: skip
-    results.print(table)
+        times = (f"{time:.2f}" for time in (row.length, row.algorithmic, row.buffering))
+        rtf = (row.encode.median + row.decode.median) / row.length
+        cells.append([*times, encode, decode, f"{rtf:.3f}"])
+    print_table(
+        ("window", "algorithmic", "buffering", "encode median / p95 / p99",
+         "decode median / p95 / p99", "RTF"),
+        cells,
+        title=title,
+        caption="waiting = algorithmic + buffering; RTF = (encode + decode) median / window",
+    )  # fmt: skip
 
 
 def _untrained(recipe: Path, temporary: Path) -> Path:

@@ -9,7 +9,8 @@ import math
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import BeamWidth, Json, Model, check_clips, console, results
+from audiodec.cli.common import BeamWidth, Json, Model, check_clips, console
+from audiodec.cli.tables import print_table
 
 
 def codebooks(
@@ -20,7 +21,6 @@ def codebooks(
 ) -> None:
     """Perplexity and entropy of each codebook's codes on these clips."""
     from rich.progress import track
-    from rich.table import Table
 
     import audiodec
     from audiodec.evaluation.codebooks import count, usage
@@ -43,15 +43,13 @@ def codebooks(
         )
         return
     bits = sum(row.bits for row in rows)
-    table = Table(
+    print_table(
+        ("codebook", "perplexity", "% of codes", "entropy, bits", "codes used"),
+        [
+            [str(row.codebook), f"{row.perplexity:.0f}", f"{100 * row.perplexity / size:.0f}",
+             f"{row.bits:.2f}", str(row.used)]
+            for row in rows
+        ],
         title=f"{codec.info.id}, {len(paths)} clips, {frames} frames, codebooks of {size}",
         caption=f"{bits:.1f} bits of entropy a frame, sent as {len(rows) * math.log2(size):g}",
-    )
-    for name in ("codebook", "perplexity", "% of codes", "entropy, bits", "codes used"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            str(row.codebook), f"{row.perplexity:.0f}", f"{100 * row.perplexity / size:.0f}",
-            f"{row.bits:.2f}", str(row.used),
-        )  # fmt: skip
-    results.print(table)
+    )  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from audiodec.cli.common import Json, Model, results
+from audiodec.cli.common import Json, Model
+from audiodec.cli.tables import print_table
 
 COLUMNS = ("capture", "frame", "encode", "decode", "playback", "mouth_to_ear", "limit", "missing")
 
@@ -35,19 +36,10 @@ def live(
         result = {"model": codec.info.id, "budget_ms": [dataclasses.asdict(r) for r in rows]}
         typer.echo(json.dumps(result))
         return
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(
-        box=SIMPLE,
-        pad_edge=False,
-        collapse_padding=True,
+    print_table(
+        ["block", *(key.replace("_", " ") for key in COLUMNS)],
+        [[str(row.block), *(f"{getattr(row, key):.2f}" for key in COLUMNS)] for row in rows],
         title=f"{codec.info.id}, {codec.sample_rate} Hz, all times in ms",
         caption=f"encode, decode: median on this machine; simulated: {rows[0].processing:.2f}; "
         "network and jitter buffer: 0; limit = frame + capture + playback + 1",
     )
-    for name in ("block", *COLUMNS):
-        table.add_column(name.replace("_", " "), justify="right")
-    for row in rows:
-        table.add_row(str(row.block), *(f"{getattr(row, key):.2f}" for key in COLUMNS))
-    results.print(table)

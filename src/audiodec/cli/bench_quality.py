@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiodec.cli.common import Json, Model, check_clips, console, results
+from audiodec.cli.common import Json, Model, check_clips, console
+from audiodec.cli.tables import print_table
 from audiodec.errors import AudioError
 
 if TYPE_CHECKING:
@@ -124,8 +125,6 @@ def print_scores(
     Args:
         heard: what is wrong with the clips, from `check_clips`.
     """
-    from rich.table import Table
-
     from audiodec.evaluation.quality import LABELS, groups, summarise
 
     summary = summarise(scores)
@@ -137,16 +136,15 @@ def print_scores(
         }
         typer.echo(json.dumps({"clips": clips, "codecs": _plain(summary), "by": by, **heard}))
         return
-    table = Table(title=f"{clips} clips, mean and half the 95 % bootstrap interval")
-    for column in ("codec", "measured kbps", *metrics):
-        table.add_column(column, justify="left" if column == "codec" else "right")
+    rows = []
     for name, row in summary.items():
         cells = [f"{row['kbps'].value:.2f}"]
         for metric in metrics:
             mean = row.get(metric)
             cells.append(f"{mean.value:.3f} {mean.plus_minus(3)}".strip() if mean else "-")
-        table.add_row(name, *cells)
-    results.print(table)
+        rows.append([name, *cells])
+    title = f"{clips} clips, mean and half the 95 % bootstrap interval"
+    print_table(("codec", "measured kbps", *metrics), rows, title=title)
 
 
 def _plain(summary: dict[str, dict[str, Mean]]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.cli.bench_quality import Clips
-from audiodec.cli.common import Json, Model, check_clips, console, results
+from audiodec.cli.common import Json, Model, check_clips, console
+from audiodec.cli.tables import print_table
 
 if TYPE_CHECKING:
     from audiodec.evaluation.robustness import Heard
@@ -56,30 +57,18 @@ def robustness(
 
 
 def _print(title: str, rows: list[Heard]) -> None:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
     from audiodec.evaluation.robustness import METRICS
 
-    table = Table(
-        box=SIMPLE,
-        padding=0,
+    cells = []
+    for row in rows:
+        scores = [row.scores[name] for name in METRICS]
+        levels = (f"{level:.1f}" for level in (row.level_in, row.level_out, row.peak))
+        values = ("-" if value is None else f"{value:.3f}" for value in scores)
+        cells.append([row.condition, *levels, *values, ", ".join(row.broken) or "kept"])
+    print_table(
+        ("condition", "in", "out", "peak", *METRICS, "promises"),
+        cells,
         title=title,
         caption="in, out: mean RMS in dBFS; peak: the highest of the output, dBFS; "
         "scores: against what went in",
     )
-    table.add_column("condition", no_wrap=True)
-    for name in ("in", "out", "peak", *METRICS):
-        table.add_column(name, justify="right")
-    table.add_column("promises")
-    for row in rows:
-        scores = [row.scores[name] for name in METRICS]
-        table.add_row(
-            row.condition,
-            f"{row.level_in:.1f}",
-            f"{row.level_out:.1f}",
-            f"{row.peak:.1f}",
-            *("-" if value is None else f"{value:.3f}" for value in scores),
-            ", ".join(row.broken) or "kept",
-        )
-    results.print(table)

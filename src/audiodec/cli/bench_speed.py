@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiodec.cli.bench_quality import Codecs, Rates, choose_codecs
-from audiodec.cli.common import BeamWidth, Json, Model, console, results
+from audiodec.cli.common import BeamWidth, Json, Model, console
+from audiodec.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from audiodec.evaluation.codecs import Cost, Peer, Spec
     from audiodec.evaluation.speed import Speed
 
@@ -71,45 +70,35 @@ def _cost(spec: Spec, peer: Peer) -> Cost:
 
 
 def _print_speeds(rows: Sequence[Speed], costs: Sequence[Cost]) -> None:
-
-    time = _table(
-        "time on one thread, codecs in turn, median / 95th percentile of the rounds",
-        "RTF = processing time / length of the clip. p99: encode / decode of one packet of a live\n"
-        "stream, 99th percentile",
-        ("latency ms", "encode RTF", "decode RTF", "packet ms", "p99 ms"),
-    )
-    size = _table(
-        "size",
-        "memory: peak of a whole process that does nothing but code",
-        ("memory MB", "model MB", "parameters M", "encode GMAC/s", "decode GMAC/s"),
-    )
+    times, sizes = [], []
     for row, cost in zip(rows, costs, strict=True):
         p99 = "-"
         if row.encode_ms is not None and row.decode_ms is not None:
             p99 = f"{row.encode_ms:.2f} / {row.decode_ms:.2f}"
         latency, packet = (_number(ms, 1, ".1f") for ms in (row.latency_ms, row.packet_ms))
         spreads = (f"{s.median:.4f} / {s.p95:.4f}" for s in (row.encode_rtf, row.decode_rtf))
-        time.add_row(row.codec, latency, *spreads, packet, p99)
-        size.add_row(
-            row.codec,
+        times.append([row.codec, latency, *spreads, packet, p99])
+        size = (
             _number(row.memory_mb, 1, ".0f"),
             _number(cost.model_mb, 1, ".1f"),
             _number(cost.parameters, 1e6, ".2f"),
             _number(cost.encode_macs, 1e9, ".2f"),
             _number(cost.decode_macs, 1e9, ".2f"),
         )
-    results.print(time)
-    results.print(size)
-
-
-def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, caption=caption)
-    table.add_column("codec")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
+        sizes.append([row.codec, *size])
+    print_table(
+        ("codec", "latency ms", "encode RTF", "decode RTF", "packet ms", "p99 ms"),
+        times,
+        title="time on one thread, codecs in turn, median / 95th percentile of the rounds",
+        caption="RTF = processing time / length of the clip. p99: encode / decode of one packet of "
+        "a live stream, 99th percentile",
+    )
+    print_table(
+        ("codec", "memory MB", "model MB", "parameters M", "encode GMAC/s", "decode GMAC/s"),
+        sizes,
+        title="size",
+        caption="memory: peak of a whole process that does nothing but code",
+    )
 
 
 def _number(value: float | None, unit: float, form: str) -> str:

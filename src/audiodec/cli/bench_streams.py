@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiodec.cli.common import Json, Model, console, results
+from audiodec.cli.common import Json, Model, console
+from audiodec.cli.tables import print_table
 
 if TYPE_CHECKING:
     from audiodec.evaluation.streams import Load
@@ -52,18 +53,19 @@ def streams(
 
 
 def _print(model: str, rows: list[Load], best: dict[str, Load | None]) -> None:
-    from rich.table import Table
-
     title = (
         f"{model}, one thread; a tick holds {rows[0].deadline:.2f} ms of each stream, times in ms"
     )
-    shown = Table(title=title, caption="tick: encode and decode all streams once")
-    for name in ("streams", "tick median", "p99", "CPU median", "CPU p99", "per stream"):
-        shown.add_column(name, justify="right")
+    cells = []
     for row in rows:
         times = (row.median, row.p99, row.cpu_median, row.cpu_p99, row.median / row.streams)
-        shown.add_row(str(row.streams), *(f"{time:.2f}" for time in times))
-    results.print(shown)
+        cells.append([str(row.streams), *(f"{time:.2f}" for time in times)])
+    print_table(
+        ("streams", "tick median", "p99", "CPU median", "CPU p99", "per stream"),
+        cells,
+        title=title,
+        caption="tick: encode and decode all streams once",
+    )
     texts = {
         "p99": "p99 of a tick inside its deadline",
         "median": "median of a tick inside its deadline",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiodec.cli.common import Bitrate, Json, Model, console, results, warn
+from audiodec.cli.common import Bitrate, Json, Model, console, warn
+from audiodec.cli.tables import print_table
 from audiodec.ending import OrderlyEnd
 from audiodec.errors import ConfigError
 
@@ -184,11 +185,8 @@ def _loopback(address: Address) -> bool:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(title="the call")
-    table.add_column("what")
-    table.add_column("value", justify="right")
-    for name, value in summary.items():
-        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
-    results.print(table)
+    rows = [
+        [name.replace("_", " "), "-" if value is None else str(value)]
+        for name, value in summary.items()
+    ]
+    print_table(("the call", ""), rows)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiodec.audio_files.writing import write_whole
-from audiodec.cli.common import Json, console, results
+from audiodec.cli.common import Json, console
+from audiodec.cli.tables import print_table
 from audiodec.ending import Told
 from audiodec.errors import ConfigError, MissingExtraError
 
@@ -137,41 +138,40 @@ def _write(path: Path, text: str) -> None:
 
 
 def _print(analysis: Analysis) -> None:
-    from rich.table import Table
-
     counts = f"{len(analysis.listeners)} listeners, {analysis.clips} clips"
     for name, reason in analysis.excluded.items():
         console.print(f"left out: {name}: {reason}", markup=False)
     for name in analysis.unfinished:
         console.print(f"left out: {name}: not finished", markup=False)
     if analysis.method == "abx":
-        table = Table(title=f"ABX, {counts}, all p Holm-corrected", title_justify="left")
-        for column in ("A / B", "right", "share", "95 % exact", "p"):
-            table.add_column(column, justify="left" if column == "A / B" else "right")
-        for d in analysis.discriminations:
-            table.add_row(
-                f"{d.a} / {d.b}", f"{d.right} of {d.answers}", f"{d.share:.3f}",
-                f"{d.exact[0]:.3f} to {d.exact[1]:.3f}", f"{d.p_holm:.4f}",
-            )  # fmt: skip
-        results.print(table)
+        print_table(
+            ("A / B", "right", "share", "95 % exact", "p"),
+            [
+                [f"{d.a} / {d.b}", f"{d.right} of {d.answers}", f"{d.share:.3f}",
+                 f"{d.exact[0]:.3f} to {d.exact[1]:.3f}", f"{d.p_holm:.4f}"]
+                for d in analysis.discriminations
+            ],
+            title=f"ABX, {counts}, all p Holm-corrected",
+        )  # fmt: skip
         return
     digits = 1 if analysis.method == "mushra" else 2
-    table = Table(
-        title=f"{analysis.method.upper()}, {counts}, 95 % intervals", title_justify="left"
-    )
-    for column in ("system", "mean", "t", "bootstrap", "median", "quartiles"):
-        table.add_column(column, justify="left" if column == "system" else "right")
+    systems = []
     for s in analysis.systems:
         low, median, high = s.quartiles
-        table.add_row(s.name, *_cells(s.mean, digits), f"{median:g}", f"{low:g} to {high:g}")
-    results.print(table)
-    table = Table(title="differences, Wilcoxon signed-rank tests", title_justify="left")
-    for column in ("pair", "mean", "t", "bootstrap", "p", "p Holm"):
-        table.add_column(column, justify="left" if column == "pair" else "right")
-    for c in analysis.comparisons:
-        cells = _cells(c.difference, digits)
-        table.add_row(f"{c.a} - {c.b}", *cells, f"{c.p:.4f}", f"{c.p_holm:.4f}")
-    results.print(table)
+        systems.append([s.name, *_cells(s.mean, digits), f"{median:g}", f"{low:g} to {high:g}"])
+    print_table(
+        ("system", "mean", "t", "bootstrap", "median", "quartiles"),
+        systems,
+        title=f"{analysis.method.upper()}, {counts}, 95 % intervals",
+    )
+    print_table(
+        ("pair", "mean", "t", "bootstrap", "p", "p Holm"),
+        [
+            [f"{c.a} - {c.b}", *_cells(c.difference, digits), f"{c.p:.4f}", f"{c.p_holm:.4f}"]
+            for c in analysis.comparisons
+        ],
+        title="differences, Wilcoxon signed-rank tests",
+    )
 
 
 def _cells(mean: Mean, digits: int) -> list[str]:

@@ -16,6 +16,7 @@ from audiodec.adc import BEAM_WIDTH, Coded, decode_file, encode_file
 from audiodec.audio_files.reading import read_audio
 from audiodec.audio_files.writing import check_other, is_stream
 from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, duration, progress, warn
+from audiodec.cli.tables import facts_table
 from audiodec.errors import AudioError, MissingExtraError
 
 SCORED = 30  # seconds at most, from the start, that metrics and picture look at
@@ -62,7 +63,7 @@ def roundtrip(
             decode_file(packed, target, codec=codec, progress=tell)
         decoding = time.perf_counter() - begin
     warn(coded.warnings)
-    table = Table(show_header=False, box=None)
+    table = facts_table()
     _report(table, codec, coded, load, encoding, decoding)
     original, rate = _start(source)
     result, _ = _start(target)

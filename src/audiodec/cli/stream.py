@@ -19,6 +19,7 @@ from rich.table import Table
 
 from audiodec.audio_files.names import AUDIO_SUFFIXES
 from audiodec.cli.common import Bitrate, Json, Model, console, results, warn
+from audiodec.cli.tables import facts_table, print_table
 from audiodec.ending import OrderlyEnd
 
 if TYPE_CHECKING:
@@ -52,14 +53,11 @@ def devices(as_json: Json = False) -> None:
         return
     if not found:
         console.print("no sound devices found")
-    table = Table(box=None)
-    for name in ("", "name", "system", "in", "out", "default for"):
-        table.add_column(name, justify="right" if name in ("", "in", "out") else "left")
-    for d in found:
-        table.add_row(
-            str(d.number), d.name, d.system, str(d.inputs), str(d.outputs), ", ".join(d.default)
-        )
-    results.print(table)
+    rows = [
+        [d.name, str(d.number), d.system, str(d.inputs), str(d.outputs), ", ".join(d.default)]
+        for d in found
+    ]
+    print_table(("name", "number", "system", "in", "out", "default for"), rows)
 
 
 def stream(
@@ -192,7 +190,7 @@ def _quick_switches() -> Iterator[None]:
 
 
 def _table(s: Snapshot) -> Table:
-    table = Table(show_header=False, box=None)
+    table = facts_table()
     for name, dbfs in (("input", s.input_dbfs), ("output", s.output_dbfs)):
         bar = "#" * round(max(0.0, 60 + dbfs) / 2)
         table.add_row(name, f"{dbfs:6.1f} dBFS  {bar}")
