@@ -8,7 +8,10 @@ TORCH ?= torch==2.13.0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
 PYTEST_OPTIONS ?=
 
-.PHONY: demo test test-slow wheel clean
+# Draws the diagrams of the site; a reader's browser takes it from us, not from elsewhere.
+MERMAID := build/site-tools/package/dist/mermaid.min.js
+
+.PHONY: demo test test-slow docs wheel clean
 
 demo: .venv/runtime
 	$(BIN)/audiodec demo
@@ -21,6 +24,10 @@ test: .venv/dev
 
 test-slow: .venv/dev
 	$(PYTEST) -m slow $(PYTEST_OPTIONS)
+
+docs: .venv/dev $(MERMAID)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 wheel: .venv/dev
 	$(BIN)/python -m build --wheel
@@ -40,5 +47,11 @@ clean:
 
 .venv/dev: pyproject.toml | .venv/bin/python
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet -e '.[train,bench,live,scale,dev]'
+	$(BIN)/pip install --quiet -e '.[train,bench,live,scale,docs,dev]'
 	touch $@ .venv/runtime
+
+$(MERMAID):
+	mkdir -p build/site-tools
+	cd build/site-tools && npm pack --silent mermaid@11.17.2 \
+	  && tar -xzf mermaid-*.tgz package/dist/mermaid.min.js && rm mermaid-*.tgz
+	touch $@

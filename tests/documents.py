@@ -1,10 +1,11 @@
-"""The code blocks of README.md, and how to run those of a page.
+"""The code blocks of README.md and docs/, and how to run those of a page.
 
 A page is one scenario: its blocks run from top to bottom in one folder, Python in one namespace. A
 comment on the line before a block may say something about it, and is invisible on the page:
 
     <!-- run: slow -->            only with the slow tests
-    <!-- run: background -->      a shell block that is started and ended with the page (a server)
+    <!-- run: background URL -->  a shell block that is started and ended with the page (a server);
+                                  it is ready when the address answers
     <!-- run: file my.yaml -->    written to this file, for the blocks after it
     <!-- run: skip installs -->   not run, for one of REASONS
 """
@@ -22,7 +23,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md"]
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 NO_CODE = {"text", "mermaid", "hex"}  # hex: tests/test_bitstream.py decodes it
 REASONS = {
     "installs": "changes the environment",
@@ -41,6 +42,7 @@ REASONS = {
     "excerpt": "shows a part of something",
 }
 READY_SECONDS = 60
+WAIT_FOR_ALL = 'for job in $(jobs -p); do wait "$job"; done'  # fails when one of them fails
 FENCE = re.compile(
     r"(?:^[ ]*<!-- run: (?P<directive>[^\n]*?) -->\n+)?"
     r"^(?P<indent>[ ]*)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$",
@@ -83,11 +85,13 @@ class Scenario:
 
     Args:
         shorter: what to replace in blocks before they run, so that they take seconds.
+        first: what a person would do before a block that holds a text, e.g. answer questions.
     """
 
-    def __init__(self, folder: Path, shorter: dict[str, str]) -> None:
-        self.folder, self.shorter = folder, dict(shorter)
-        self.unused = set(shorter)
+    def __init__(
+        self, folder: Path, shorter: Mapping[str, str], first: Mapping[str, Callable[[Path], None]]
+    ) -> None:
+        self.folder, self.shorter, self.first = folder, shorter, first
         self.names: dict[str, Any] = {}
         self.background: list[subprocess.Popen[bytes]] = []
         self.environment = {
@@ -108,19 +112,20 @@ class Scenario:
 
     def _shortened(self, text: str) -> str:
         for old, new in self.shorter.items():
-            if old in text:
-                self.unused.discard(old)
-                text = text.replace(old, new)
+            text = text.replace(old, new)
         return text
 
     def _run(self, block: Block, text: str) -> None:
         kind, _, argument = block.directive.partition(" ")
         if kind == "skip" or block.language in NO_CODE:
             return
+        for needed, act in self.first.items():
+            if needed in block.text:
+                act(self.folder)
         if kind == "file":
             (self.folder / argument).write_text(text)
         if kind == "background":
-            self._start(block, text)
+            self._start(block, text, argument)
         elif block.language in ("sh", "bash"):
             self._shell(block, text)
         elif block.language == "python" and kind != "file":
@@ -140,13 +145,12 @@ class Scenario:
 
     def _shell(self, block: Block, text: str) -> None:
         run = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", f"{text}\nwait"],
+            ["bash", "-euo", "pipefail", "-c", f"{text}\n{WAIT_FOR_ALL}"],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert run.returncode == 0, f"{block.where}: {run.returncode}\n{run.stdout}\n{run.stderr}"
 
-    def _start(self, block: Block, text: str) -> None:
-        """A server: it is there when its port answers."""
+    def _start(self, block: Block, text: str, url: str) -> None:
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", text],
             cwd=self.folder, env=self.environment, start_new_session=True,
@@ -156,7 +160,7 @@ class Scenario:
         while time.monotonic() < end:
             assert process.poll() is None, f"{block.where}: ended with {process.returncode}"
             try:
-                urllib.request.urlopen("http://127.0.0.1:8765/readyz", timeout=1)
+                urllib.request.urlopen(url, timeout=1)
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
