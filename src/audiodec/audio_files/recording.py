@@ -70,6 +70,7 @@ class _Kept:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: Any = getattr(file, "raw", file)  # without a buffer that cannot be emptied
+        self._keeps = self._file.seekable()  # a pipe keeps nothing
         self._failure: OSError | None = None
         # As libsndfile asks, by these names:
         self.seek, self.tell, self.readinto = self._file.seek, self._file.tell, self._file.readinto
@@ -77,12 +78,12 @@ class _Kept:
     def check(self, name: str, seconds: float) -> None:
         """Raises AudioError if something did not fit."""
         if self._failure is not None:
-            keeps = bool(seconds) and self._file.seekable()  # a pipe keeps nothing
-            kept = f" any more, its first {seconds:.1f} s are kept" if keeps else ""
+            some = seconds and self._keeps
+            kept = f" any more, its first {seconds:.1f} s are kept" if some else ""
             raise AudioError(f"{name} cannot be written{kept}: {self._failure.strerror}")
 
     def write(self, data: bytes) -> int:
-        begin = self._file.tell() if self._file.seekable() else None
+        begin = self._file.tell() if self._keeps else None
         left = memoryview(data)
         if self._failure is None or (begin is not None and begin + len(data) <= self._size()):
             try:
