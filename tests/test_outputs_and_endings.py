@@ -365,6 +365,9 @@ def kill_at_random(folder: Path, model: Path, count: int, seed: int) -> int:
     source, ended = random.Random(seed), 0
     jobs = _jobs(folder, model)
     signals = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+    begun = time.monotonic()
+    run("--version")
+    pace = time.monotonic() - begun  # how long this machine takes to start a command
     for number in range(count):
         arguments, check = jobs[number % len(jobs)]
         shutil.rmtree(folder / "out", ignore_errors=True)
@@ -372,7 +375,7 @@ def kill_at_random(folder: Path, model: Path, count: int, seed: int) -> int:
         process = subprocess.Popen(
             command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        time.sleep(source.uniform(1, 6))
+        time.sleep(source.uniform(0.5, 6) * pace)
         sent = source.choice(signals)
         process.send_signal(sent)
         _, said = process.communicate(timeout=300)

@@ -21,15 +21,15 @@ from audiodec.tokenization.run import Plan, tokenize
 ROOT = Path(audiodec.__file__).parent
 POSIX = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "readline")
 WITHOUT = f"""
-import os, runpy, signal, socket, sys
+import multiprocessing.connection, os, runpy, signal, subprocess, sys, tempfile
+import numpy, onnxruntime, pydantic, rich.console, soundfile, soxr, typer  # they know this system
 for name in {POSIX}:
     sys.modules[name] = None
 for name in ("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD", "pthread_kill"):
     delattr(signal, name)
-for name in ("fork", "sched_getaffinity", "mkfifo", "getuid", "geteuid", "O_NONBLOCK", "uname"):
+for name in ("fork", "sched_getaffinity", "mkfifo", "getuid", "geteuid", "O_NONBLOCK"):
     if hasattr(os, name):
         delattr(os, name)
-del socket.AF_UNIX
 sys.argv = ["audiodec", *sys.argv[1:]]
 runpy.run_module("audiodec", run_name="__main__")
 """

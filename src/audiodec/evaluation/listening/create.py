@@ -14,7 +14,7 @@ import soxr
 
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.reading import describe_audio, read_audio
-from audiodec.audio_files.writing import create_audio, write_audio, write_whole
+from audiodec.audio_files.writing import PART, create_audio, write_audio, write_whole
 from audiodec.config import from_data
 from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.listening.definition import (
@@ -87,7 +87,7 @@ def create(
     # Where each system is rated on its own, only rate and level have to be those of the others.
     like_first = reference is not None or method == "abx"
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    work = Path(tempfile.mkdtemp(prefix=PART, dir=out.parent))
     try:
         for clip in clips:
             advance(clip.name)
