@@ -1,6 +1,6 @@
 """Draw a model's training: what its runs logged, one after the other.
 
-    pip install matplotlib
+    pip install '.[bench,train]'
     python recipes/curves.py docs/training-curves.csv docs/training-curves.svg --add 7 runs/leg7
 
 The table (leg, step, name, value) outlives the run folders; `--add` takes a run's logs into it.

@@ -1,20 +1,20 @@
-"""Means and intervals as a picture: a plain SVG."""
+"""Means and intervals of a listening test as a picture: an SVG whose words stay words."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from html import escape
+
+import matplotlib
+from matplotlib.figure import Figure
 
 from audiodec.evaluation.listening.analysis import Analysis
 
-WIDTH, LEFT, RIGHT, TOP, ROW = 760, 240, 90, 92, 40  # px
-LONGEST = 30  # letters of a name
-STYLE = (
-    "text{font:14px system-ui,'DejaVu Sans',sans-serif;fill:#1a1e25}"
-    "text.title{font-size:17px;font-weight:600}text.value{font-weight:600}"
-    "text.soft{fill:#5b6472;font-size:12px}"
-    ".grid{stroke:#d9dde3}.interval{stroke:#1d5fd1;stroke-width:2.5}"
-)
+WIDTH_IN, ROW_IN, MARGIN_IN = 7.9, 0.42, 1.7
+MAX_LETTERS = 30  # of a name
+BLUE, GREY = "#1d5fd1", "#5b6472"
+# The same ratings, the same file; letters as text, so that they can be searched and read aloud.
+STYLE = {"svg.hashsalt": "audiodec", "svg.fonttype": "none", "text.parse_math": False}
 
 
 @dataclass(frozen=True)
@@ -43,54 +43,48 @@ SCALES = {
 
 
 def plot(analysis: Analysis) -> str:
-    """Mean and t interval of every system; in ABX the share of right answers of every pair."""
+    """Draw mean and t interval of every system; in ABX the share of right answers of every pair.
+
+    Returns:
+        SVG.
+    """
     scale = SCALES[analysis.method]
     rows = [(s.name, s.mean.value, s.mean.t) for s in analysis.systems]
     rows += [(f"{d.a} / {d.b}", d.share, d.exact) for d in analysis.discriminations]
-    bottom = TOP + ROW * len(rows)
-
-    def x(value: float) -> float:
-        low, high = scale.ticks[0], scale.ticks[-1]
-        share = (min(max(value, low), high) - low) / (high - low)
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 44}" role="img">',
-        f"<title>{escape(analysis.title)}</title><style>{STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{bottom + 44}" fill="#fff"/>',
-        _text(20, 28, analysis.title, "title", "start"),
-        _text(
-            20, 48,
-            f"{scale.subject} with 95 % interval, {len(analysis.listeners)} listeners, "
-            f"{analysis.clips} clips", "soft", "start",
-        ),
-    ]  # fmt: skip
-    for tick in scale.ticks:
-        parts.append(_line(x(tick), TOP, x(tick), bottom, "grid"))
-        parts.append(_text(x(tick), bottom + 20, f"{tick:g}", "soft", "middle"))
-    for value, label in scale.labels.items():
-        parts.append(_text(x(value), TOP - 8, label, "soft", "middle"))
-    for number, (name, value, interval) in enumerate(rows):
-        y = TOP + ROW * (number + 0.5)
-        parts.append(_text(LEFT - 14, y + 5, _short(name), "", "end"))
-        if interval:
-            start, end = x(interval[0]), x(interval[1])
-            parts.append(_line(start, y, end, y, "interval"))
-            parts += [_line(at, y - 6, at, y + 6, "interval") for at in (start, end)]
-        parts.append(f'<circle cx="{x(value):.1f}" cy="{y:.1f}" r="6" fill="#1d5fd1"/>')
-        shown = f"{value:.{scale.decimals}f}"
-        parts.append(_text(WIDTH - 20, y + 5, shown, "value", "end"))
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}"'
-    return f"<text {place}>{escape(text)}</text>"
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_IN, MARGIN_IN + ROW_IN * len(rows)), layout="constrained")
+        axis = figure.subplots()
+        for place, (_, value, interval) in enumerate(rows):
+            if interval is not None:
+                reach = [[value - interval[0]], [interval[1] - value]]
+                axis.errorbar(value, place, xerr=reach, color=BLUE, capsize=4, linewidth=2)
+            axis.plot(value, place, "o", color=BLUE, markersize=8, clip_on=False)
+        axis.set_yticks(range(len(rows)), [_short(name) for name, _, _ in rows])
+        axis.set(xticks=scale.ticks, xlim=scale.ticks[:: len(scale.ticks) - 1])
+        axis.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
+        axis.grid(axis="x", color="#d9dde3")
+        axis.set_axisbelow(True)
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+        axis.tick_params(axis="x", labelcolor=GREY)
+        words = axis.secondary_xaxis("top")
+        words.set_xticks(list(scale.labels), list(scale.labels.values()))
+        words.tick_params(length=0, labelcolor=GREY)
+        words.spines[:].set_visible(False)
+        values = axis.secondary_yaxis("right")
+        shown = [f"{value:.{scale.decimals}f}" for _, value, _ in rows]
+        values.set_yticks(range(len(rows)), shown, fontweight="bold")
+        values.tick_params(length=0)
+        values.spines[:].set_visible(False)
+        figure.suptitle(analysis.title, x=0.02, ha="left", fontsize=12, fontweight="bold")
+        listeners = f"{len(analysis.listeners)} listeners, {analysis.clips} clips"
+        axis.set_title(
+            f"{scale.subject} with 95 % interval, {listeners}", loc="left", color=GREY, fontsize=9
+        )
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Title": analysis.title})
+    return text.getvalue()
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"
