@@ -1,4 +1,4 @@
-"""Who may import whom. The runtime path stays free of torch."""
+"""Who may import whom, as `rooms.py` says it. The runtime path stays free of torch."""
 
 from __future__ import annotations
 
@@ -10,114 +10,17 @@ from pathlib import Path
 import pytest
 
 import audiodec
+from tests.rooms import ANY, OPEN, ROOMS, picture, reachable
 
 ROOT = Path(audiodec.__file__).parent
-NO_TORCH = {"torch", "lightning_fabric", "onnx", "tensorboard"}
-# Part: the parts it may import. `arrays`, `errors` and the part itself are open to all.
-ALLOWED = {
-    "arrays": set(),
-    "errors": set(),
-    "ending": set(),
-    "config": {"bitstream"},
-    "dsp": set(),
-    "nn.macs": set(),
-    "nn": {"config"},
-    "bitstream": set(),
-    "pretrained": {"config"},
-    "runtime": {"config", "pretrained"},
-    "runtime.torch": {"config", "nn", "pretrained", "runtime"},
-    "checks": {"config", "resampling", "runtime"},
-    "resampling": {"runtime"},
-    "playback": {"config", "runtime"},
-    "session": {"bitstream", "checks", "playback", "resampling", "runtime"},
-    "codec": {"checks", "resampling", "runtime", "session"},
-    "loading": {"checks", "codec", "pretrained", "runtime", "runtime.torch"},
-    "audio_files": {"resampling"},
-    "adc": {"audio_files", "bitstream", "checks", "codec", "loading", "playback", "runtime"},
-    "sound": {"audio_files", "codec", "runtime"},
-    "rtp": {"bitstream", "runtime"},
-    "call": {"audio_files", "codec", "rtp", "runtime", "sound"},
-    "serve": {"bitstream", "call", "codec", "config", "playback", "rtp", "runtime"},
-    "evaluation": {
-        "",
-        "adc",
-        "audio_files",
-        "bitstream",
-        "call",
-        "checks",
-        "codec",
-        "config",
-        "dsp",
-        "prepare",
-        "pretrained",
-        "rtp",
-        "runtime",
-        "serve",
-        "sound",
-    },
-    "evaluation.codecs.neural": {"bitstream", "nn.macs", "runtime"},
-    "prepare": {"audio_files"},
-    "tokenization": {
-        "",
-        "adc",
-        "audio_files",
-        "bitstream",
-        "checks",
-        "codec",
-        "config",
-        "prepare",
-        "pretrained",
-        "runtime",
-    },
-    "published": {"config", "nn"},
-    "export": {"config", "nn", "nn.macs", "pretrained", "runtime", "runtime.torch"},
-    "training": {
-        "audio_files",
-        "config",
-        "dsp",
-        "ending",
-        "evaluation",
-        "nn",
-        "prepare",
-        "pretrained",
-        "published",
-        "runtime.torch",
-    },
-    "cli": {"*"},
-    "__main__": {"cli"},
-    "": {"adc", "codec", "loading", "session"},  # the package itself
-}
-TORCH_FREE = {
-    "",
-    "adc",
-    "audio_files",
-    "bitstream",
-    "call",
-    "checks",
-    "codec",
-    "config",
-    "dsp",
-    "ending",
-    "evaluation",
-    "loading",
-    "playback",
-    "prepare",
-    "pretrained",
-    "resampling",
-    "rtp",
-    "runtime",
-    "serve",
-    "session",
-    "sound",
-    "tokenization",
-}
+TORCH = {"torch", "lightning_fabric", "onnx", "tensorboard"}
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 
 
-def part_of(module: str) -> str:
+def room_of(module: str) -> str:
     words = module.removeprefix("audiodec").removeprefix(".").split(".")
     longest_first = (".".join(words[:count]) for count in range(len(words), 0, -1))
-    return next((part for part in longest_first if part in ALLOWED), words[0])
+    return next((name for name in longest_first if name in ROOMS), words[0])
 
 
 def imports(path: Path) -> set[str]:
@@ -131,16 +34,36 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def room_at(path: Path) -> str:
+    module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+    return room_of(module.removesuffix(".__init__"))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports(path: Path) -> None:
-    module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
-    part = part_of(module.removesuffix(".__init__"))
-    allowed = ALLOWED[part] | {part, part.split(".")[0], "arrays", "errors"}
-    for name in imports(path):
-        if name.split(".")[0] == "audiodec" and "*" not in allowed:
-            assert part_of(name) in allowed, f"{part} may not import {name}"
-        if part in TORCH_FREE:
-            assert name.split(".")[0] not in NO_TORCH, f"{part} may not import {name}"
+    name = room_at(path)
+    allowed = ROOMS[name].imports | OPEN | {name, name.split(".")[0]}
+    for module in imports(path):
+        if module.split(".")[0] == "audiodec" and ROOMS[name].imports != ANY:
+            assert room_of(module) in allowed, f"{name} may not import {module}"
+        if not ROOMS[name].torch:
+            assert module.split(".")[0] not in TORCH, f"{name} may not import {module}"
+
+
+def test_no_room_leads_back_to_itself() -> None:
+    for name in ROOMS:
+        assert name not in reachable(name), name
+
+
+def test_every_rule_is_needed() -> None:
+    used = {(room_at(path), room_of(m)) for path in FILES for m in imports(path)}
+    rules = {(name, other) for name, own in ROOMS.items() for other in own.imports - ANY}
+    assert not rules - used
+
+
+def test_contributing_shows_the_house_as_it_is() -> None:
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    assert picture() in text, "python -m tests.rooms prints what CONTRIBUTING.md should show"
 
 
 READERS = {"SoundFile", "blocks", "info", "read"}  # of soundfile; a header's length may lie
