@@ -148,8 +148,8 @@ def label(name: str) -> str:
 
 
 def identity(name: str) -> str:
-    """A word that mermaid takes for a node."""
-    return (name or "audiodec").replace(".", "_")
+    """A word that mermaid takes for a node: `call`, for one, is a word of its own."""
+    return f"room_{name or 'audiodec'}".replace(".", "_")
 
 
 if __name__ == "__main__":
