@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -14,7 +15,11 @@ WIDTH_IN, ROW_IN, MARGIN_IN = 7.9, 0.42, 1.7
 MAX_LETTERS = 30  # of a name
 BLUE, GREY = "#1d5fd1", "#5b6472"
 # The same ratings, the same file; letters as text, so that they can be searched and read aloud.
-STYLE = {"svg.hashsalt": "audiodec", "svg.fonttype": "none", "text.parse_math": False}
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "audiodec",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+}
 
 
 @dataclass(frozen=True)
