@@ -66,7 +66,10 @@ def test_folders_keep_their_tree_and_report_what_failed(tmp_path: Path) -> None:
     [
         (("encode", "missing.wav", "x.adc"), "missing.wav cannot be read"),
         (("encode", SPEECH, "x.adc", "--bitrate", 5), "choose 1.5, 3, 4.5"),
-        (("encode", SPEECH, "x.adc", "--beam-width", 1000), "beam width must be 1 to 64"),
+        (
+            ("encode", SPEECH, "x.adc", "--beam-width", 1000),
+            "beam_width must be a whole number, 1 to 64",
+        ),
         (("encode", SPEECH, "x.adc", "--model", "no"), "no model 'no'"),
         (("decode", SPEECH, "x.wav"), "not an .adc file"),
         (("info", "missing.adc"), "cannot be read"),
@@ -114,7 +117,7 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.flac", np.tile(noise, 20), 48000)
     command = [sys.executable, "-m", "audiodec", "encode", "long.flac", "long.adc"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(tmp_path.glob(".long.adc*")):
+    while process.poll() is None and not list(tmp_path.glob(".audiodec-*")):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)

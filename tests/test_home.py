@@ -22,42 +22,38 @@ sys.addaudithook(look)
 """
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
     """A folder with a recording, an empty home, and a Python that notes each network call."""
-    folder = tmp_path_factory.mktemp("stranger")
     samples, rate = soundfile.read(SPEECH)
-    soundfile.write(folder / "in.wav", samples, rate)
+    soundfile.write(tmp_path / "in.wav", samples, rate)
     for name in ("home", "watch"):
-        (folder / name).mkdir()
-    (folder / "watch" / "sitecustomize.py").write_text(WATCH)
-    return folder
+        (tmp_path / name).mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    return tmp_path
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_the_command_line_leaves_home_as_it_was(place: Path) -> None:
+    home, calls = place / "home", place / "calls"
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "MPL"))}
+    for command in (
         "audiodec encode in.wav a.adc",
         "audiodec info a.adc",
         "audiodec decode a.adc out.wav",
         "audiodec roundtrip in.wav again.wav",
         "audiodec models",
-    ],
-)
-def test_the_command_line_leaves_home_as_it_was(command: str, place: Path) -> None:
-    home, calls = place / "home", place / "calls"
-    outside = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "MPL"))}
-    run = subprocess.run(
-        [sys.executable, "-m", *command.split()],
-        cwd=place, capture_output=True, text=True, check=False,
-        env=outside | {
-            "HOME": str(home), "CALLS": str(calls), "PYTHONPATH": str(place / "watch"),
-            "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
-        },
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert not sorted(home.rglob("*"))
-    assert not calls.exists(), calls.read_text()
+    ):
+        run = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            cwd=place, capture_output=True, text=True, check=False,
+            env=outside | {
+                "HOME": str(home), "CALLS": str(calls), "PYTHONPATH": str(place / "watch"),
+                "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
+            },
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        assert not sorted(home.rglob("*")), command
+        assert not calls.exists(), calls.read_text()
 
 
 def test_who_wants_the_telemetry_of_onnxruntime_keeps_it() -> None:

@@ -145,7 +145,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
         ("--systems systems --system fine=systems/fine", "two systems are called fine"),
         ("--systems systems --system a=part", "part has no clip1, which reference has"),
         ("--systems systems --system anchor=empty", "empty holds no audio files"),
-        ("--systems broken", "cannot be read"),
+        ("--systems broken", "is not audio that can be read"),
         ("--systems long", "longer than 60 s"),
         ("--systems silent", "clip x: reference is silent"),
         ("--systems many", "BS.1534-3 allows 12"),

@@ -210,7 +210,7 @@ def _open(source: str, file: BinaryIO, strict: bool) -> Reader:
         raise FormatError(f"{printable(source)}: {error}") from None
     if strict and reader.damage:
         raise FormatError(f"{printable(source)} is damaged: {reader.damage}")
-    if not reader.blocks_whole:
+    if not reader.blocks_whole and (reader.damage or not reader.samples):
         raise FormatError(f"{printable(source)} holds no whole block: nothing can be decoded")
     return reader
 
