@@ -204,5 +204,5 @@ def test_random_damage() -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_times_random_damage() -> None:
-    fuzz(100_000, seed=1)
+def test_ten_thousand_times_random_damage() -> None:
+    fuzz(10_000, seed=1)

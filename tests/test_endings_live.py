@@ -218,7 +218,7 @@ def test_a_recording_tells_how_much_fitted(name: str, bytes_: int, tmp_path: Pat
         assert list(tmp_path.iterdir()) == []
 
 
-MOMENTS = int(os.environ.get("AUDIODEC_FUZZ", "20"))
+MOMENTS = int(os.environ.get("AUDIODEC_FUZZ", "12"))
 
 
 @unix

@@ -36,7 +36,7 @@ from tests.broken_sound import RATE, SECONDS, coded
 
 av = pytest.importorskip("av")
 
-INPUTS = int(os.environ.get("AUDIODEC_FUZZ", "1500"))
+INPUTS = int(os.environ.get("AUDIODEC_FUZZ", "1000"))
 SEED = int(os.environ.get("AUDIODEC_FUZZ_SEED", "0"))
 EVERY = 25  # inputs, of which one goes through the commands, too
 SLACK = 0.3  # seconds: bytes taken for tags, and frames at joints, in which decoders differ

@@ -391,7 +391,7 @@ def kill_at_random(folder: Path, model: Path, count: int, seed: int) -> int:
 @pytest.mark.slow
 @needs_posix
 def test_kills_at_random_moments(tmp_path: Path, small_folder: Path) -> None:
-    assert kill_at_random(tmp_path, small_folder, 35, seed=0)
+    assert kill_at_random(tmp_path, small_folder, 21, seed=0)
 
 
 @pytest.mark.slow

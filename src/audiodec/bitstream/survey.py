@@ -167,7 +167,11 @@ class Survey:
         if tail:
             tail.frames += self._header.frames_in(rest)
         gaps = [piece for piece in self.pieces if not piece.whole]
-        self._correct(gaps, round((promised - self.frames) / full))
+        missing = promised - self.frames
+        blocks = round(missing / full)
+        if tail and missing - blocks * full < -tail.frames:  # the last block has no less than none
+            blocks -= 1
+        self._correct(gaps, blocks)
         missing = promised - self.frames
         if tail:
             tail.frames = max(0, tail.frames + missing)
@@ -198,8 +202,10 @@ class Survey:
         if blocks > 0:
             max(odd, key=excess).frames += blocks * full
             return
-        for least in (full, 0):
-            for gap in sorted(odd, key=lambda gap: -gap.frames):
+        # Bytes put in may fill whole blocks by chance: those gaps give way last.
+        even = [gap for gap in gaps if not any(gap is other for other in odd)]
+        for least, candidates in [(least, some) for some in (odd, even) for least in (full, 0)]:
+            for gap in sorted(candidates, key=lambda gap: -gap.frames):
                 less = min(-blocks * full, max(0, gap.frames - least) // full * full)
                 gap.frames -= less
                 blocks += less // full
