@@ -20,7 +20,8 @@ SIGNALS = [
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
     if hasattr(signal, name)  # Windows has the first two and the last
 ]
-AGAIN = 0.005  # seconds until an exception that would have been lost is tried again
+AGAIN_S = 0.005  # until an exception that would have been lost is tried again
+INSIST_S = 0.5  # until one that was raised, and may have been lost all the same, is
 
 
 class Told(SystemExit):
@@ -55,8 +56,10 @@ class OrderlyEnd:
     def __init__(self, told: Callable[[], object] | None = None) -> None:
         self._told, self._came = told, False
         self._before: dict[int, signal._HANDLER] = {}
+        self._inside, self._lock = False, threading.Lock()
 
     def __enter__(self) -> None:
+        self._inside = True
         for number in SIGNALS:
             before = signal.getsignal(number)
             nohup = number == getattr(signal, "SIGHUP", None) and before == signal.SIG_IGN
@@ -70,6 +73,8 @@ class OrderlyEnd:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with self._lock:
+            self._inside = False
         for number, before in self._before.items():
             signal.signal(number, before)
             outer = getattr(before, "__self__", None)
@@ -93,11 +98,21 @@ class OrderlyEnd:
             self._came = True
             self._told()
         elif _called_back(frame):
-            again = threading.Timer(AGAIN, _send, (number,))
-            again.daemon = True
-            again.start()
+            self._send_later(AGAIN_S, number)
         else:
+            # Whatever library swallows it: it comes again until this context has ended.
+            self._send_later(INSIST_S, number)
             raise Told(number)
+
+    def _send_later(self, seconds: float, number: int) -> None:
+        again = threading.Timer(seconds, self._send_again, (number,))
+        again.daemon = True
+        again.start()
+
+    def _send_again(self, number: int) -> None:
+        with self._lock:
+            if self._inside:
+                _send(number)
 
 
 def _told_in(error: BaseException | None) -> Told | None:
