@@ -59,7 +59,7 @@ def test_ctrl_c_ends_with_a_summary_and_whole_files(tmp_path: Path) -> None:
         command("stream", "--input", "noise.flac", "--output", "out.flac", "--json"),
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while process.poll() is None and not list(tmp_path.glob(".out.flac*")):
+    while process.poll() is None and not list(tmp_path.glob(".audiodec-*")):
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
