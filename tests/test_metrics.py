@@ -225,3 +225,10 @@ def test_spectrogram_shows_a_tone_where_it_is() -> None:
     picture = spectrogram(tone, 100, 240).astype(int).sum(axis=2)
     brightest = picture[:, 50].argmax()
     assert abs(brightest - 240 * (1 - 6000 / 24000)) < 4
+
+
+def test_half_a_second_is_too_short_for_visqol_and_no_error(speech: np.ndarray) -> None:
+    clip = speech[:24000]
+    for name in ("ViSQOL-speech", "ViSQOL-audio"):
+        value = score(clip, clip, 48000, [name])[name]
+        assert value is None or 1 <= value <= 5

@@ -66,7 +66,7 @@ def visqol_speech(reference: Samples, degraded: Samples, rate: int) -> float:
     """ViSQOL v3, speech mode at 16 kHz, 1 to 5, higher is better (Chinen et al., 2020).
 
     Raises:
-        AudioError: the clip is shorter than 0.4 s, or silence.
+        AudioError: the clip is too short to hold a patch, or silence.
     """
     return _visqol("speech", 16000, reference, degraded, rate)
 
@@ -75,7 +75,7 @@ def visqol_audio(reference: Samples, degraded: Samples, rate: int) -> float:
     """ViSQOL v3, audio mode at 48 kHz, 1 to about 4.73, higher is better; sees bandwidth.
 
     Raises:
-        AudioError: the clip is shorter than 0.4 s, or silence.
+        AudioError: the clip is too short to hold a patch, or silence.
     """
     return _visqol("audio", 48000, reference, degraded, rate)
 
@@ -84,7 +84,10 @@ def _visqol(mode: str, target: int, reference: Samples, degraded: Samples, rate:
     measure = _visqol_model(mode)
     check_sound(reference, rate)
     a, b = (resampled(x, rate, target).astype(np.float64) for x in (reference, degraded))
-    return float(measure.measure_from_arrays(a, b, target).moslqo)
+    try:
+        return float(measure.measure_from_arrays(a, b, target).moslqo)
+    except (IndexError, ValueError):  # the package finds no patch to compare in so short a clip
+        raise AudioError("the clip is too short for ViSQOL") from None
 
 
 @functools.cache
