@@ -11,7 +11,7 @@ PYTEST_OPTIONS ?=
 # Draws the diagrams of the site; a reader's browser takes it from us, not from elsewhere.
 MERMAID := build/site-tools/package/dist/mermaid.min.js
 
-.PHONY: demo test test-slow docs wheel clean
+.PHONY: demo test test-slow js docs wheel clean
 
 demo: .venv/runtime
 	$(BIN)/audiodec demo
@@ -24,6 +24,18 @@ test: .venv/dev
 
 test-slow: .venv/dev
 	$(PYTEST) -m slow $(PYTEST_OPTIONS)
+
+# The npm package: types, tests, and the README's lines with the packed package in a fresh project.
+js:
+	npm ci --silent --no-audit --no-fund --prefix js
+	npm --silent --prefix js run check
+	npm --silent --prefix js test
+	rm -rf build/js && mkdir -p build/js/project
+	cd js && npm pack --silent --pack-destination ../build/js
+	cd build/js/project && npm init --yes > /dev/null && npm install --silent --no-audit --no-fund ../audiodec-*.tgz
+	sed -n '/^```js/,/^```/{/^```/!p}' js/README.md > build/js/project/readme.mjs
+	node build/js/project/readme.mjs > build/js/project/said.txt
+	test "$$(grep -c samples build/js/project/said.txt)" = 50
 
 docs: .venv/dev $(MERMAID)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
