@@ -102,13 +102,6 @@ class Header:
         )  # fmt: skip
         return body + _CRC.pack(zlib.crc32(body))
 
-    @staticmethod
-    def crc_fits(data: bytes) -> bool:
-        """Whether these bytes can be a header, looked at quickly."""
-        return zlib.crc32(data[: _HEADER.size]) == int.from_bytes(
-            data[_HEADER.size : HEADER_SIZE], "little"
-        )
-
     @classmethod
     def follows(cls, data: bytes) -> bool:
         """Whether these bytes begin with a header: of another file, put behind this one."""

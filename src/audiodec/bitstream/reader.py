@@ -6,6 +6,8 @@ appended. See "Damage" in docs/format.md.
 
 from __future__ import annotations
 
+import functools
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,7 +19,7 @@ from audiodec.bitstream.survey import Survey
 from audiodec.errors import FormatError
 
 MAX_FRONT = 1 << 16  # bytes in front of the header that are skipped
-VALUES = [bytes([value]) for value in range(256)]
+CRC_OF_WHOLE = zlib.crc32(bytes(4))  # of anything that ends in its own CRC-32, little-endian
 TOLD = 3  # places of damage that are named, at most
 
 
@@ -143,14 +145,30 @@ def _find_header(file: BinaryIO) -> tuple[Header, int, bool]:
 def _mended(data: bytes) -> Iterator[tuple[Header, int]]:
     """Headers that `data` would begin with, and their sizes, had one byte not been damaged.
 
-    The CRC, the signature and the values must all fit, so no wrong one is found by chance.
+    The CRC, the signature and the values must all fit, so no wrong one is found by chance. CRCs
+    are linear: what a byte must be, follows from the CRC of the header with a zero in its place.
     """
     for at in range(min(HEADER_SIZE, len(data))):
         front, rest, back = data[:at], data[at:], data[at + 1 :]
         tries = [(front + back, HEADER_SIZE + 1)]  # one too many
-        for value in VALUES:
-            tries.append((front + value + back, HEADER_SIZE))  # changed
-            tries.append((front + value + rest, HEADER_SIZE - 1))  # missing
+        for after, size in ((back, HEADER_SIZE), (rest, HEADER_SIZE - 1)):  # changed, missing
+            zeroed = (front + b"\0" + after)[:HEADER_SIZE]
+            value = _effects()[at].get(zlib.crc32(zeroed) ^ CRC_OF_WHOLE)
+            if value is not None:
+                tries.append((front + value + after, size))
         for mended, size in tries:
-            if Header.crc_fits(mended) and Header.follows(mended):
+            if Header.follows(mended):
                 yield Header.from_bytes(mended), size
+
+
+@functools.cache
+def _effects() -> list[dict[int, bytes]]:
+    """For each place in a header: how each value there changes the CRC of what was zero."""
+    zeros = zlib.crc32(bytes(HEADER_SIZE))
+    return [
+        {
+            zlib.crc32(bytes(at) + value + bytes(HEADER_SIZE - 1 - at)) ^ zeros: value
+            for value in (bytes([number]) for number in range(256))
+        }
+        for at in range(HEADER_SIZE)
+    ]

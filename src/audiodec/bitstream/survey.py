@@ -23,7 +23,7 @@ from audiodec.bitstream.search import find_block, pieces
 from audiodec.errors import FormatError
 
 MAX_PIECES = 1 << 17  # of a damaged file; bounds memory
-MAX_EXPANSION = 16  # times what a file's bytes can hold is what its trailer may claim
+MAX_EXPANSION = 16  # times what a file's bytes can hold is the most that it may last
 CRC_BUDGET = 1 << 30  # bytes of CRC spent on a last block of unknown length
 
 
@@ -54,7 +54,8 @@ class Survey:
         length: of the file, bytes.
 
     Raises:
-        FormatError: more than MAX_PIECES pieces.
+        FormatError: more than MAX_PIECES pieces, or gaps that make the file last MAX_EXPANSION
+            times what its bytes can hold: no damage does that, it is made on purpose.
     """
 
     def __init__(self, file: BinaryIO, header: Header, start: int) -> None:
@@ -67,6 +68,8 @@ class Survey:
         self.claimed: int | None = None
         self.end = self._walk(start)
         self.samples = self._settle(start)
+        if self.frames > self._most_frames(start):
+            raise FormatError("the gaps between its blocks are longer than the file could be")
 
     @property
     def frames(self) -> int:
@@ -161,7 +164,7 @@ class Survey:
         if self.claimed is None:
             return None
         promised = self._header.frames_of(self.claimed)
-        if promised > MAX_EXPANSION * full * (1 + (self.end - start) // size):
+        if promised > self._most_frames(start):
             return None
         guessed = [piece.frames for piece in self.pieces]
         if tail:
@@ -183,6 +186,11 @@ class Survey:
         for piece, frames in zip(self.pieces, guessed, strict=True):
             piece.frames = frames
         return None
+
+    def _most_frames(self, start: int) -> int:
+        """Frames that a file of so many bytes may claim or lose without being a trap."""
+        blocks = (self.end - start) // self._header.block_size
+        return MAX_EXPANSION * self._header.block_frames * (1 + blocks)
 
     def _correct(self, gaps: list[Piece], blocks: int) -> None:
         """Lengthen or shorten gaps by so many full blocks, where their bytes speak least against.

@@ -111,7 +111,7 @@ def quality(
 
 def _folder(out: Path) -> Path:
     try:
-        out.mkdir(exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AudioError(f"folder {out} cannot be written: {error.strerror}") from None
     return out
