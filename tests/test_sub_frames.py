@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +19,13 @@ from audiodec.config import (
     SpectralDecoderConfig,
     SpectralEncoderConfig,
 )
+from audiodec.errors import ConfigError
 from audiodec.export.onnx import export_model
 from audiodec.nn.network import Network
+from audiodec.runtime.torch import load_network
+from audiodec.training.init import initialise
+from audiodec.training.joining import joined
+from audiodec.training.recipe import Data, Quantization, Recipe, Source
 
 FINE = {"sub_frames": 3, "fine_width": 16, "fine_dilations": (1, 2), "width": 24, "kernel": 2}
 CONFIG = CodecConfig(
@@ -86,3 +93,42 @@ def test_sub_frames_must_divide_the_frame(part: str) -> None:
         CodecConfig(**{part: kind(sub_frames=7)})
     with pytest.raises(ValueError, match=f"{part}.fine_dilations need sub_frames above 1"):
         CodecConfig(**{part: kind(fine_dilations=(1,))})
+
+
+def test_joined_latents_begin_as_the_model_they_come_from(network: Network, tmp_path: Path) -> None:
+    """A codec of longer frames sounds like its model before its codebooks start."""
+    torch.manual_seed(1)
+    short = CodecConfig(
+        sample_rate=16000,
+        hop=160,
+        encoder=SpectralEncoderConfig(width=16, dilations=(1, 2), bands=12),
+        quantizer=QuantizerConfig(codebooks=2, codebook_size=256, dim=6),
+        decoder=SpectralDecoderConfig(
+            width=16, dilations=(1, 2), bands=12, overlap=32, noise_width=500, expansion=1
+        ),
+    )
+    export_model(Network(short).eval(), "short", tmp_path / "short", torch.float32)
+    sound = 0.1 * np.random.default_rng(0).standard_normal(32000)
+    (tmp_path / "speech").mkdir()
+    soundfile.write(tmp_path / "speech" / "noise.wav", sound, 16000)
+    recipe = Recipe(
+        name="joined",
+        codec=dataclasses.replace(
+            joined(short, 3), quantizer=QuantizerConfig(codebooks=4, codebook_size=256, dim=18)
+        ),
+        data=Data(sources=(Source(path=str(tmp_path / "speech")),), crop=0.3),
+        init=str(tmp_path / "short"),
+        quantization=Quantization(start_latents=400),
+    )
+    long = Network(recipe.codec).eval()
+    assert initialise(long, recipe) == ["latents", "decoder"]
+    trained = load_network(tmp_path / "short")
+    audio = torch.from_numpy(sound[: 9 * 480]).float()[None, None]
+    with torch.no_grad():
+        expected = trained.decoder(trained.encoder(audio))
+        torch.testing.assert_close(
+            long.decoder(long.encoder(audio)), expected, atol=1e-5, rtol=1e-4
+        )
+    other = dataclasses.replace(recipe, codec=CONFIG)
+    with pytest.raises(ConfigError, match="another sample rate, hop or channel count"):
+        initialise(network, other)

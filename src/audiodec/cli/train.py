@@ -101,7 +101,7 @@ def statistics(
         raise MissingExtraError(NEED, "train") from None
     settings = load_recipe(recipe, overrides or [])
     network = Network(settings.codec).eval()
-    if settings.init is None or "encoder" not in initialise(network, settings.init):
+    if settings.init is None or "encoder" not in initialise(network, settings):
         raise ConfigError(f"{recipe}: `init` must name a model with this recipe's encoder")
     mean, scale = measure_statistics(network, settings, frames)
     with write_whole(str(out)) as file:

@@ -15,22 +15,29 @@ from audiodec.nn.layers import add_weight_norm
 from audiodec.nn.network import Network
 from audiodec.pretrained import find_model
 from audiodec.runtime.torch import load_network
+from audiodec.training.joining import can_join, join
+from audiodec.training.recipe import Recipe
 
 
-def initialise(network: Network, model: str) -> list[str]:
-    """Copy every part of a trained model that has the same configuration.
+def initialise(network: Network, recipe: Recipe) -> list[str]:
+    """Copy every part of the model `recipe.init` that has the same configuration.
 
-    The quantizer comes along only with its encoder.
+    The quantizer comes along only with its encoder. A codec whose frames are several of the
+    model's starts with its latents joined (`training/joining.py`).
 
     Returns:
-        which of `encoder` (with the codebooks) and `decoder` came along.
+        what came along: `encoder` (with the codebooks), `decoder`, `latents` (joined).
 
     Raises:
         ConfigError: no part fits.
         ModelError: no such model.
     """
+    model = str(recipe.init)
     trained = load_network(find_model(model))
     ours, theirs = network.config, trained.config
+    if can_join(ours, theirs):
+        join(network, trained, recipe)
+        return ["latents", "decoder"]
     if (ours.sample_rate, ours.hop, ours.channels) != (
         theirs.sample_rate, theirs.hop, theirs.channels
     ):  # fmt: skip

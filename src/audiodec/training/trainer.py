@@ -103,7 +103,7 @@ class Trainer:
         """The state before the first step."""
         taken: list[str] = []
         if self.recipe.init is not None:
-            taken = initialise(self.network, self.recipe.init)
+            taken = initialise(self.network, self.recipe)
             self.note = f"init: {' and '.join(taken)} of {self.recipe.init} taken over"
         if "encoder" in taken:
             self.learner.go_on()
