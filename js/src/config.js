@@ -17,6 +17,8 @@ export class ModelInfo {
    * @throws {ModelError} a value is missing or impossible
    */
   constructor(data) {
+    /** What `model.json` holds. */
+    this.data = data;
     const { id, codec, files } = record(data, INFO);
     const { sample_rate, hop, channels, quantizer } = record(codec, "codec");
     const { codebooks, codebook_size, dim } = record(quantizer, "quantizer");

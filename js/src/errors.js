@@ -4,21 +4,25 @@
 
 /** Base of every error this library throws on purpose. */
 export class AudioDecError extends Error {
-  /** @param {string} message */
-  constructor(message) {
-    super(message);
-    this.name = new.target.name;
-  }
+  name = "AudioDecError"; // spelt out: bundlers shorten the names of classes
 }
 
 /** An option or a model's configuration does not fit. */
-export class ConfigError extends AudioDecError {}
+export class ConfigError extends AudioDecError {
+  name = "ConfigError";
+}
 
 /** A model is missing, damaged, or not the one the data was made with. */
-export class ModelError extends AudioDecError {}
+export class ModelError extends AudioDecError {
+  name = "ModelError";
+}
 
 /** Bytes are not what the format says: damaged, truncated or not ours. */
-export class FormatError extends AudioDecError {}
+export class FormatError extends AudioDecError {
+  name = "FormatError";
+}
 
 /** Sound has an unusable shape, type or content. */
-export class AudioError extends AudioDecError {}
+export class AudioError extends AudioDecError {
+  name = "AudioError";
+}
