@@ -54,14 +54,17 @@ ROOMS = {
     "session": room(
         "`Encoder`, `Decoder`: one stream", "checks", "playback", "resampling", "runtime",
     ),
-    "codec": room("`Codec`: a loaded model", "checks", "resampling", "runtime", "session"),
+    "latents": room(
+        "a loaded model between sound and codes", "checks", "resampling", "runtime", "session",
+    ),
+    "codec": room("`Codec`: a loaded model", "checks", "latents", "runtime", "session"),
     "loading": room(
         "`load`", "checks", "codec", "pretrained", "runtime", "runtime.torch"
     ),
     "audio_files": room("opening, reading and writing audio files", "resampling"),
     "adc": room(
         "audio files to `.adc` files and back",
-        "audio_files", "bitstream", "checks", "codec", "loading", "playback",
+        "audio_files", "bitstream", "checks", "codec", "loading", "playback", "runtime",
     ),
     "sound": room("sound devices, rings, drift, the live loop", "audio_files", "codec"),
     "rtp": room(
@@ -83,8 +86,7 @@ ROOMS = {
     "evaluation.codecs.neural": room("", "bitstream", "nn.macs", torch=True),
     "tokenization": room(
         "a corpus to shards of codes",
-        "", "adc", "audio_files", "bitstream", "checks", "config", "prepare",
-        "pretrained",
+        "", "audio_files", "bitstream", "checks", "config", "prepare", "pretrained", "runtime",
     ),
     "published": room("checkpoints of the published systems", "config", "nn", torch=True),
     "export": room(

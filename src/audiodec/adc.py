@@ -10,9 +10,10 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from audiodec.arrays import Samples
+from audiodec.arrays import Codes, Samples
+from audiodec.audio_files.blocks import Blocks
 from audiodec.audio_files.names import printable
-from audiodec.audio_files.reading import Audio, open_audio
+from audiodec.audio_files.reading import open_audio
 from audiodec.audio_files.sources import seekable
 from audiodec.audio_files.writing import check_other, create_audio, write_audio, write_whole
 from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Writer
@@ -22,9 +23,10 @@ from audiodec.codec import Codec
 from audiodec.errors import AudioError, ConfigError, FormatError, ModelError
 from audiodec.loading import load
 from audiodec.playback import Playback
+from audiodec.runtime.base import State
+from audiodec.runtime.steps import Steps
 
 BEAM_WIDTH = 4  # what files are coded with unless told otherwise
-READ = 65536  # samples per read
 Progress = Callable[[float], None]  # told the seconds of audio done since the last call
 
 
@@ -52,12 +54,13 @@ class Coded:
 
     @property
     def seconds(self) -> float:
+        """Seconds of sound that were coded."""
         return self.samples / self.rate
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What `decode_file` wrote.
+    """What `decode_file` has written, and what was wrong with the file.
 
     Attributes:
         rate: Hz of the output.
@@ -113,10 +116,8 @@ def encode_file(
         ModelError: There is no such model.
     """
     codec, source, target = _loaded(codec), str(source), str(target)
-    count, width = (
-        count_codebooks(codec.config, bitrate, num_codebooks),
-        check_beam_width(beam_width),
-    )
+    count = count_codebooks(codec.config, bitrate, num_codebooks)
+    width = check_beam_width(beam_width)
     check_other(source, target)
     with open_audio(source) as audio, write_whole(target) as file:
         channels, together = 1 if mono else audio.channels, codec.channels
@@ -131,18 +132,20 @@ def encode_file(
             model_rate=codec.sample_rate, rate=audio.rate, channels=streams,
             hop=codec.hop, codebooks=count, bits=codec.config.quantizer.code_bits,
         )  # fmt: skip
-        writer, state = Writer(file, header), codec.runtime.encoder_state(streams)
-        read = Count()
-        for block in blocks(resampled(audio, mono, codec.sample_rate, read), codec.hop):
-            signals = block.reshape(streams, together, -1)
-            codes, state = codec.runtime.encode(signals, state, count, width)
+
+        def encode(signals: Samples, state: State) -> tuple[Codes, State]:
+            return codec.runtime.encode(signals, state, count, width)
+
+        writer, steps = Writer(file, header), Steps(encode, codec.runtime.encoder_state(streams))
+        blocks = Blocks(audio, codec.sample_rate, codec.hop, BLOCK_FRAMES, mono)
+        for codes in steps.through(block.reshape(streams, together, -1) for block in blocks):
             writer.write_block(list(codes))
-            progress(block.shape[1] / codec.sample_rate)
-        if not read.samples:
+            progress(codes.shape[2] * codec.hop / codec.sample_rate)
+        if not blocks.samples_read:
             raise AudioError(f"{printable(source)} holds no audio")
-        writer.finish(read.samples)
+        writer.finish(blocks.samples_read)
     return Coded(
-        audio.rate, channels, read.samples, writer.payload_bytes, writer.total_bytes,
+        audio.rate, channels, blocks.samples_read, writer.payload_bytes, writer.total_bytes,
         audio.missing_seconds, audio.warnings,
     )  # fmt: skip
 
@@ -203,7 +206,7 @@ def decode_file(
 
 
 def _open(source: str, file: BinaryIO, strict: bool) -> Reader:
-    """Raises FormatError, with the file's name, where there is nothing to decode."""
+    """Open it. Raises FormatError, with the file's name, where there is nothing to decode."""
     try:
         reader = Reader(file)
     except FormatError as error:
@@ -224,7 +227,7 @@ def _loaded(codec: Codec | str | Path | None) -> Codec:
 
 
 def check_model(codec: Codec, header: Header) -> None:
-    """Raises ModelError unless the file was made with this model's weights."""
+    """Check that the file was made with this model's weights. Raises ModelError if not."""
     info, config = codec.info, codec.config
     if header.weights_hash != info.weights_hash:
         raise ModelError(
@@ -237,48 +240,6 @@ def check_model(codec: Codec, header: Header) -> None:
         header.codebooks > config.quantizer.codebooks
     ):
         raise FormatError("the file's header contradicts the model it names")
-
-
-@dataclass
-class Count:
-    """Samples per channel read so far, at the file's own rate."""
-
-    samples: int = 0
-
-
-def resampled(audio: Audio, mono: bool, rate: int, count: Count) -> Iterator[Samples]:
-    """Pieces [channels, n] at `rate`."""
-    channels = 1 if mono else audio.channels
-    stream = soxr.ResampleStream(audio.rate, rate, channels, dtype="float32")
-    same = audio.rate == rate
-    while True:
-        piece = audio.read(READ)
-        last = not len(piece)
-        count.samples += len(piece)
-        if mono:
-            piece = piece.mean(axis=1, keepdims=True)
-        if not same and (count.samples or not last):
-            piece = stream.resample_chunk(piece, last=last)
-        yield piece.T
-        if last:
-            return
-
-
-def blocks(pieces: Iterator[Samples], hop: int) -> Iterator[Samples]:
-    """Whole blocks [channels, BLOCK_FRAMES * hop]; the last is filled to a whole frame."""
-    waiting: list[Samples] = []
-    size, ready = BLOCK_FRAMES * hop, 0
-    for piece in pieces:
-        waiting.append(piece)
-        ready += piece.shape[1]
-        if ready >= size:
-            joined = np.concatenate(waiting, axis=1)
-            for start in range(0, ready - size + 1, size):
-                yield joined[:, start : start + size]
-            waiting = [joined[:, ready // size * size :]]
-            ready %= size
-    if ready:
-        yield np.pad(np.concatenate(waiting, axis=1), ((0, 0), (0, -ready % hop)))
 
 
 def _decoded(codec: Codec, reader: Reader, progress: Progress) -> Iterator[Samples]:

@@ -29,14 +29,16 @@ FULL_SCALES = {"int16": 32768, "int32": 2147483648}
 class Tensor(Protocol):
     """A torch tensor, told from an array by what only it has."""
 
-    def detach(self) -> Any: ...
+    def detach(self) -> Any:
+        """Give the tensor without its gradient."""
+        ...
 
 
 GiveBack = Callable[[NDArray[Any]], Any]  # an array as what the caller's argument was
 
 
 def as_array(value: object, name: str) -> tuple[NDArray[Any], GiveBack]:
-    """An array or torch tensor as an array, and how to give results back alike.
+    """Take an array or torch tensor as an array, and tell how to give results back alike.
 
     Args:
         name: of the argument, for errors.
@@ -61,8 +63,8 @@ def as_array(value: object, name: str) -> tuple[NDArray[Any], GiveBack]:
 
 
 def check_signals(given: object, channels: int) -> tuple[Samples, bool, GiveBack]:
-    """One signal or a batch of them -> [batch, channels, samples], whether it was one, and how to
-    give back what is made of it.
+    """Check one signal or a batch of them, and give it as [batch, channels, samples], whether it
+    was one, and how to give back what is made of it.
 
     Raises:
         AudioError: a shape that is ambiguous or does not fit, integers, values that are not
@@ -89,7 +91,7 @@ def check_signals(given: object, channels: int) -> tuple[Samples, bool, GiveBack
 
 
 def check_level(audio: Samples) -> None:
-    """Warns of samples above 2, of which the decoder clips the most.
+    """Warn of samples above 2, of which the decoder clips the most.
 
     Raises:
         AudioError: values that are not finite, or above 10, e.g. floats at 16-bit scale.
@@ -142,7 +144,8 @@ def _shape_advice(shape: tuple[int, ...], channels: int) -> str:
 
 
 def check_codes(codes: NDArray[Any], config: CodecConfig) -> tuple[Codes, bool]:
-    """Codes of one signal or of a batch -> [batch, codebooks, frames], and whether it was one.
+    """Check codes of one signal or of a batch, and give them as [batch, codebooks, frames], and
+    whether it was one.
 
     Raises:
         FormatError: wrong shape or type, an empty batch, or codes beyond the codebooks.
@@ -166,7 +169,8 @@ def check_codes(codes: NDArray[Any], config: CodecConfig) -> tuple[Codes, bool]:
 
 
 def check_latents(latents: NDArray[Any], config: CodecConfig) -> tuple[Samples, bool]:
-    """Latents of one signal or of a batch -> [batch, dim, frames], and whether it was one.
+    """Check latents of one signal or of a batch, and give them as [batch, dim, frames], and whether
+    it was one.
 
     Raises:
         AudioError: wrong shape or type, an empty batch, or values that are not finite.
@@ -186,7 +190,7 @@ def check_latents(latents: NDArray[Any], config: CodecConfig) -> tuple[Samples, 
 
 
 def check_whole(value: object, name: str, least: int, most: int | None = None) -> int:
-    """An argument that must be a whole number in a range; without an end if `most` is None.
+    """Check an argument that must be a whole number in a range; without an end if `most` is None.
 
     Raises:
         ConfigError: it is not.
@@ -204,7 +208,7 @@ def check_whole(value: object, name: str, least: int, most: int | None = None) -
 
 
 def check_rate(sample_rate: object, default: int) -> int:
-    """A sample rate in Hz; the model's own if None.
+    """Check a sample rate in Hz; the model's own if None.
 
     Raises:
         ConfigError: no whole number from 1,000 to 768,000.
@@ -217,18 +221,18 @@ def check_rate(sample_rate: object, default: int) -> int:
 
 
 def check_beam_width(beam_width: object) -> int:
-    """Raises ConfigError unless 1 to 64."""
+    """Check a beam width. Raises ConfigError unless 1 to 64."""
     return check_whole(beam_width, "beam_width", 1, MAX_BEAM_WIDTH)
 
 
 def check_packet_frames(frames: object, code_bits: int) -> int:
-    """Raises ConfigError unless 1 to 1000 frames, and so many that a codebook's codes fill a byte
-    or more: a packet's length must tell its codebooks."""
+    """Check frames per packet. Raises ConfigError unless 1 to 1000, and so many that a codebook's
+    codes fill a byte or more: a packet's length must tell its codebooks."""
     return check_whole(frames, "frames_per_packet", -(-8 // code_bits), MAX_PACKET_FRAMES)
 
 
 def count_codebooks(config: CodecConfig, bitrate: float | None, num_codebooks: int | None) -> int:
-    """How many codebooks to code with: as told by either argument, all if by none.
+    """Count the codebooks to code with: as told by either argument, all if by none.
 
     Raises:
         ConfigError: the model does not offer that, or the two contradict each other.

@@ -32,7 +32,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def config(cls: type[T]) -> type[T]:
-    """A frozen, validated, keyword-only configuration dataclass that refuses unknown keys."""
+    """Make a frozen, validated, keyword-only configuration dataclass that refuses unknown keys."""
     make: Any = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
     made: type[T] = make(cls)
     return made
@@ -149,7 +149,7 @@ KINDS = ("spectral", "seanet", "hifigan")
 
 @config
 class QuantizerConfig:
-    """Residual vector quantization."""
+    """Residual vector quantization: how many codebooks, and how large."""
 
     codebooks: Annotated[int, Field(gt=0, le=64), formerly("codebooks", "stages")] = 8
     codebook_size: Annotated[int, Field(ge=2, le=65536)] = 1024  # codes in each, power of two
@@ -190,20 +190,21 @@ class CodecConfig:
 
     @property
     def frame_rate(self) -> float:
-        """Frames per second."""
+        """Frames per second, of which each has a code of every codebook."""
         return self.sample_rate / self.hop
 
     def packet_format(self, frames: int) -> PacketFormat:
-        """The format of packets of that many frames."""
+        """Give the format of packets of that many frames."""
         q = self.quantizer
         return PacketFormat(frames, q.codebooks, q.code_bits, self.hop, self.sample_rate)
 
     def bitrate(self, num_codebooks: int) -> float:
-        """Payload bitrate in kbps when the codes of that many leading codebooks are sent."""
+        """Compute the payload bitrate in kbps when the codes of that many leading codebooks are
+        sent."""
         return self.frame_rate * num_codebooks * self.quantizer.code_bits / 1000
 
     def codebooks_for(self, kbps: float | None) -> int:
-        """Number of codebooks whose bitrate is exactly `kbps` (None: all of them).
+        """Find the number of codebooks whose bitrate is exactly `kbps` (None: all of them).
 
         Raises:
             ConfigError: no number of codebooks gives that rate, or it is no number.
@@ -271,5 +272,5 @@ def from_json(cls: type[T], path: Path) -> T:
 
 
 def to_data(value: Any) -> Any:
-    """A configuration as plain data for JSON or YAML."""
+    """Give a configuration as plain data for JSON or YAML."""
     return TypeAdapter(type(value)).dump_python(value, mode="json")

@@ -12,12 +12,12 @@ VOCAL_TRACT = 1.2e-3  # seconds of cepstrum; pitch lies above
 
 
 def cut(samples: NDArray[Any], size: int, hop: int) -> NDArray[Any]:
-    """[..., samples] -> frames, [..., frames, size]; what does not fill a frame is left out."""
+    """Cut [..., samples] into [..., frames, size]; what does not fill a frame is left out."""
     return np.lib.stride_tricks.sliding_window_view(samples, size, axis=-1)[..., ::hop, :]
 
 
 def overlap_add(frames: NDArray[Any], hop: int) -> NDArray[Any]:
-    """[..., frames, size] -> [..., (frames - 1) * hop + size]."""
+    """Add frames [..., frames, size] with overlap, to [..., (frames - 1) * hop + size]."""
     count, size = frames.shape[-2:]
     out = np.zeros((*frames.shape[:-2], (count - 1) * hop + size), frames.dtype)
     for i in range(count):
@@ -42,7 +42,7 @@ def envelope(spectrum: NDArray[Any], rate: int) -> NDArray[Any]:
 def mel_filters(
     size: int, bands: int, rate: int, scale: Literal["htk", "slaney"] = "htk"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Triangular filters on a mel scale from 0 to half the rate.
+    """Make triangular filters on a mel scale from 0 to half the rate.
 
     `htk` has triangles of height 1, evenly on O'Shaughnessy's scale, 2595 log10(1 + f / 700);
     where one is narrower than a bin it takes its nearest bin. `slaney` has triangles of equal

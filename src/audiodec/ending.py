@@ -116,14 +116,14 @@ class OrderlyEnd:
 
 
 def _told_in(error: BaseException | None) -> Told | None:
-    """The `Told` that an exception is, or came of."""
+    """Find the `Told` that an exception is, or came of."""
     while error is not None and not isinstance(error, Told):
         error = error.__cause__ or error.__context__
     return error
 
 
 def _send(number: int) -> None:
-    """The signal once more, to the main thread."""
+    """Send the signal once more, to the main thread."""
     if sys.platform == "win32":
         _thread.interrupt_main(number)
     else:

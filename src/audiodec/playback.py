@@ -45,7 +45,8 @@ class Concealment:
         return codes
 
     def fade(self, rows: Rows, audio: Samples, lost: NDArray[np.bool_]) -> Samples:
-        """The same packets decoded, [len(rows), channels, samples], as loud as they should be."""
+        """Bring the same packets decoded, [len(rows), channels, samples], to the level they should
+        have."""
         before = self._gain[rows, None]
         if not lost.any() and (before == 1).all():
             return audio
@@ -68,14 +69,14 @@ class Playback:
         self._started = False
 
     def play(self, codes: Codes) -> Samples:
-        """Codes [batch, codebooks, frames] -> audio [batch, channels, frames * hop]."""
+        """Decode codes [batch, codebooks, frames] to audio [batch, channels, frames * hop]."""
         self._started = True
         absent = self._config.quantizer.codebooks - codes.shape[1]
         whole = np.pad(codes, ((0, 0), (0, absent), (0, 0)), constant_values=-1)
         return self._step(whole, lost=False)
 
     def conceal(self, frames: int) -> Samples:
-        """Audio [batch, channels, frames * hop] in place of lost frames; silence before the
+        """Make audio [batch, channels, frames * hop] in place of lost frames; silence before the
         first."""
         if not self._started:
             shape = (self._batch, self._config.channels, frames * self._config.hop)

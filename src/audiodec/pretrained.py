@@ -21,7 +21,7 @@ DEFAULT = "speech-48k"
 
 
 def find_model(name: str | Path | None) -> Path:
-    """The folder of a bundled model (by name, or the default) or a folder of the user's.
+    """Find the folder of a bundled model (by name, or the default) or a folder of the user's.
 
     Raises:
         ModelError: there is no such model.
@@ -35,12 +35,12 @@ def find_model(name: str | Path | None) -> Path:
 
 
 def bundled_models() -> list[str]:
-    """Names of the models inside the package."""
+    """List the names of the models inside the package."""
     return sorted(p.parent.name for p in BUNDLED.glob(f"*/{INFO}"))
 
 
 def read_info(folder: Path) -> ModelInfo:
-    """Identity and configuration of a model folder, every file's hash checked.
+    """Read identity and configuration of a model folder, every file's hash checked.
 
     Raises:
         ModelError: `model.json` is unusable, or a file is missing or differs from its hash.
@@ -79,13 +79,13 @@ class ModelFolders:
 
     @classmethod
     def one(cls, folder: Path) -> ModelFolders:
-        """A whole model. Raises ModelError like `read_info`."""
+        """Check a whole model. Raises ModelError like `read_info`."""
         info = read_info(folder)
         return cls(folder.absolute(), folder.absolute(), info, info)
 
     @classmethod
     def pair(cls, encoder: Path, decoder: Path) -> ModelFolders:
-        """The encoder of one model with the decoder of another.
+        """Check the encoder of one model with the decoder of another.
 
         The caller compares the codebooks, which only a runtime reads.
 
@@ -115,7 +115,7 @@ class ModelFolders:
 def _find_again(
     encoder: str, decoder: str, info: ModelInfo, encoder_info: ModelInfo
 ) -> ModelFolders:
-    """Raises ModelError unless the files are those that were pickled."""
+    """Check that the files are those that were pickled. Raises ModelError if not."""
     if encoder == decoder:
         found = ModelFolders.one(find_model(encoder))
     else:

@@ -40,11 +40,11 @@ class Resampler:
             )
 
     def push(self, audio: Samples) -> Samples:
-        """Samples [channels, n] in; [channels, m], the ones that are ready, out."""
+        """Take samples [channels, n], and give those that are ready, [channels, m]."""
         return self._resample(audio, last=False)
 
     def finish(self) -> Samples:
-        """The rest of the stream, [channels, m]; then start anew."""
+        """Give the rest of the stream, [channels, m]; then start anew."""
         rest = self._resample(np.zeros((self.channels, 0), np.float32), last=True)
         total = -(-self._taken * self.target // self.source)
         missing = total - self._given  # soxr rounds to the nearest number
@@ -70,7 +70,7 @@ class Resampler:
 
 
 def resample(batch: Samples, source: int, target: int) -> Samples:
-    """Whole signals [batch, channels, n] to another rate, as a `Resampler` does it."""
+    """Resample whole signals [batch, channels, n] to another rate, as a `Resampler` does it."""
     if source == target:
         return batch
     count, channels, samples = batch.shape

@@ -17,7 +17,8 @@ from audiodec.checks import (
 from audiodec.errors import AudioError, FormatError
 from audiodec.playback import Playback
 from audiodec.resampling import Resampler
-from audiodec.runtime.base import CHUNK, Runtime
+from audiodec.runtime.base import CHUNK, Runtime, State
+from audiodec.runtime.steps import Steps, cut
 
 
 class Encoder:
@@ -89,7 +90,7 @@ class Encoder:
 
     def reset(self) -> None:
         """Forget everything: the next sample begins a new stream."""
-        self._state = self._runtime.encoder_state(1)
+        self._steps = Steps(self._encode, self._runtime.encoder_state(1))
         self._waiting = np.zeros((self._config.channels, 0), np.float32)
         self._resampler.reset()
 
@@ -125,24 +126,17 @@ class Encoder:
     def _add(self, audio: Samples) -> list[bytes]:
         """Packets that are complete with these samples at the model's rate."""
         self._waiting = np.concatenate([self._waiting, audio], axis=1)
-        size = self._format.samples
+        size, frames = self._format.samples, self._format.frames
         ready = self._waiting.shape[1] // size * size
-        packets: list[bytes] = []
-        for start in range(0, ready, step := size * max(1, CHUNK // self._format.frames)):
-            packets += self._encode(self._waiting[:, start : min(start + step, ready)])
-        self._waiting = self._waiting[:, ready:].copy()
-        return packets
+        whole, self._waiting = self._waiting[None, :, :ready], self._waiting[:, ready:].copy()
+        return [
+            self._format.pack(packet)
+            for codes in self._steps.through(cut(whole, size * max(1, CHUNK // frames)))
+            for packet in cut(codes[0], frames)
+        ]
 
-    def _encode(self, samples: Samples) -> list[bytes]:
-        codes, self._state = self._runtime.encode(
-            np.ascontiguousarray(samples)[None],
-            self._state,
-            self._num_codebooks,
-            self._beam_width,
-        )
-        step = self._format.frames
-        starts = range(0, codes.shape[2], step)
-        return [self._format.pack(codes[0, :, start : start + step]) for start in starts]
+    def _encode(self, audio: Samples, state: State) -> tuple[Codes, State]:
+        return self._runtime.encode(audio, state, self._num_codebooks, self._beam_width)
 
 
 class Decoder:
@@ -212,6 +206,6 @@ class Decoder:
 
 
 def as_signal(audio: Samples) -> Samples:
-    """[channels, samples] -> [samples] of one channel, [channels, samples] of several."""
+    """Give [1, samples] as [samples], and several channels as they are."""
     signal: Samples = audio[0] if len(audio) == 1 else audio
     return signal

@@ -65,7 +65,7 @@ _LAYOUTS = {
 
 
 def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
-    """None if the file does not begin like one of these containers."""
+    """Look at a file; None if it does not begin like one of these containers."""
     layout = _LAYOUTS.get(start[:4])
     if layout is None:
         return None
@@ -140,7 +140,7 @@ def _tidy(file: BinaryIO, size: int, layout: _Layout, empty: _Chunk) -> bool:
 
 
 def _mended(size: int, layout: _Layout, sound: _Chunk, there: int) -> Finding:
-    """The file with the length of its sound put right."""
+    """Give the file with the length of its sound put right."""
     length = min(there + (layout.head if layout.counts_itself else 0), 256**layout.length - 2)
     at = sound.start - layout.length
     parts: tuple[Part, ...] = (

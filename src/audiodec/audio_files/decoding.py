@@ -24,15 +24,16 @@ class Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
         self._view = view
 
     def check(self) -> None:
-        """Raises AudioError if the file itself could not be read."""
+        """Raise AudioError if the file itself could not be read."""
         if self._view.failure is not None:
             raise AudioError(f"the input cannot be read: {self._view.failure.strerror}")
 
     def seekable(self) -> bool:
+        """Say no, whatever the file."""
         return False  # else soundfile ends where the header says, and seeks after every read
 
     def some(self, count: int) -> Samples:
-        """Up to `count` samples [n, channels]; none at the end. What is damaged is left out."""
+        """Read up to `count` samples [n, channels], none at the end. Damage is left out."""
         for _ in range(TRIES):
             out = np.full((count, self.channels), np.nan, np.float32)
             try:
@@ -63,6 +64,7 @@ class Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
 
 
 def open_stream(name: str, file: BinaryIO, parts: tuple[Part, ...]) -> Stream:
+    """Open the parts of a file as one stream. Raises AudioError if they are no audio."""
     view = View(file, parts)
     try:
         stream = Stream(view)

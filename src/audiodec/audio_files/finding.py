@@ -32,10 +32,10 @@ class Finding:
 
     @classmethod
     def whole(cls, size: int, *remarks: str, claimed: float = 1.0, trusted: bool = True) -> Self:
-        """One sound, as it stands in the file."""
+        """Make the finding of one sound, as it stands in the file."""
         return cls((((0, size),),), claimed, trusted=trusted, remarks=remarks)
 
 
 def left_over(count: int) -> tuple[str, ...]:
-    """The remark on bytes behind the end of the sound, where they are more than tags."""
+    """Word the remark on bytes behind the end of the sound, where they are more than tags."""
     return (f"{count} bytes behind its end are left out",) if count > TAGS else ()

@@ -22,7 +22,7 @@ BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}} | {
 
 
 def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
-    """None if there is no FLAC at the start, or behind an ID3 tag."""
+    """Look at a file; None if there is no FLAC at the start, or behind an ID3 tag."""
     if start[:4] != b"fLaC" and start[:3] != b"ID3":
         return None
     begins = _marks(file)
@@ -68,7 +68,8 @@ def _marks(file: BinaryIO) -> list[int]:
 
 
 def _last_sample(file: BinaryIO, begin: int, end: int, info: bytes) -> int:
-    """Samples up to the end of the stream's last block; 0 if its last bytes are no whole block."""
+    """Count samples up to the end of the stream's last block; 0 if its last bytes are no whole
+    block."""
     block = int.from_bytes(info[:2], "big")
     file.seek(max(begin, end - LONGEST))
     tail = file.read(end - file.tell())
@@ -89,7 +90,7 @@ def _sync(tail: bytes, before: int) -> int:
 
 
 def _last(head: bytes, block: int) -> int:
-    """The sample behind the block that begins so; 0 if no block does."""
+    """Find the sample behind the block that begins so; 0 if no block does."""
     if len(head) < 16:
         return 0
     code, number, at = head[2] >> 4, 0, 5

@@ -25,11 +25,12 @@ class Listing:
     left_out: list[str] = field(default_factory=list)
 
     def pass_over(self, path: str | Path, reason: str) -> None:
+        """Note a path that is left out, and the reason."""
         self.left_out.append(f"{printable(str(path))}: {reason}")
 
 
 def list_folder(folder: Path, suffixes: set[str] = AUDIO_SUFFIXES) -> Listing:
-    """All files below a folder with one of these suffixes (lower case, with dot).
+    """List all files below a folder with one of these suffixes (lower case, with dot).
 
     Links to folders are followed, but no folder is entered twice.
     """

@@ -21,7 +21,8 @@ UNKNOWN = 0xFFFF_FFFF  # AU's length of what goes through a pipe
 
 
 def claimed_samples(audio: soundfile.SoundFile, start: bytes) -> int:
-    """Per channel; 0 if the header claims nothing that libsndfile has not looked at.
+    """Read how many samples per channel a header claims; 0 if nothing that libsndfile has not
+    looked at.
 
     Args:
         start: the first bytes of the file.

@@ -55,6 +55,7 @@ _known: OrderedDict[tuple[int, ...], Measured] = OrderedDict()  # by file, while
 
 
 def measured(name: str, file: BinaryIO) -> Measured:
+    """Look at a file, or remember how it looked if it has not changed. Raises AudioError."""
     status = os.fstat(file.fileno())
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     if key not in _known:

@@ -33,7 +33,7 @@ class _Frame:
 
 
 def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
-    """None if the file does not begin with an ID3 tag or a frame."""
+    """Look at a file; None if it does not begin with an ID3 tag or a frame."""
     at = _id3(start)
     if not at and _frame(start[:4]) is None:
         return None
@@ -61,7 +61,7 @@ def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
 
 
 def _tag(walk: _Walk, frame: _Frame, first: int) -> tuple[bytes, int]:
-    """A first frame that counts the frames which are there, and how many there should be.
+    """Build a first frame that counts the frames which are there, and how many there should be.
 
     One that was there is corrected, and so keeps what it says of the encoder's delay.
     """
@@ -97,7 +97,7 @@ def _id3(start: bytes) -> int:
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """What a header says; None if it is none, or of free format, which gives no length."""
+    """Read what a header says; None if it is none, or of free format, which gives no length."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version = {3: 1, 2: 2, 0: 25}.get(head[1] >> 3 & 3)

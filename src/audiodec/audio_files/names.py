@@ -11,5 +11,6 @@ AUDIO_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} 
 
 
 def printable(name: str) -> str:
-    """A name in one line of plain text: control characters and bytes that are no text escaped."""
+    """Write a name as one line of plain text: control characters and bytes that are no text
+    escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

@@ -16,7 +16,7 @@ SCANNED = 1 << 16  # bytes at once, where a page is looked for
 
 
 def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
-    """None if the file is not Ogg."""
+    """Look at a file; None if it is not Ogg."""
     if start[:4] != MARK:
         return None
     begins: list[int] = []
@@ -62,7 +62,7 @@ class _Page:
 
 
 def _page(file: BinaryIO, at: int) -> _Page | None:
-    """The page that begins there."""
+    """Read the page that begins there."""
     file.seek(at)
     head = file.read(27)
     if len(head) < 27 or head[:4] != MARK:

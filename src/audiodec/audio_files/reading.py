@@ -25,7 +25,7 @@ GAP = 4096  # samples that are silent at least, where something is damaged
 
 @contextmanager
 def open_audio(source: str) -> Iterator[Audio]:
-    """A sound file of any format that libsndfile reads; `-` is stdin.
+    """Open a sound file of any format that libsndfile reads; `-` is stdin.
 
     What cannot be sought (stdin, a named pipe, `<(...)`) is kept in a temporary file first, because
     most formats need seeking.
@@ -38,7 +38,7 @@ def open_audio(source: str) -> Iterator[Audio]:
 
 
 def read_audio(source: str, longest: float | None = None) -> Sound:
-    """A whole file, or its first `longest` seconds. Raises AudioError like `open_audio`."""
+    """Read a whole file, or its first `longest` seconds. Raises AudioError like `open_audio`."""
     with open_audio(source) as audio:
         most = audio.samples if longest is None else round(longest * audio.rate)
         samples = audio.read(min(most, audio.samples))
@@ -46,7 +46,7 @@ def read_audio(source: str, longest: float | None = None) -> Sound:
 
 
 def describe_audio(source: str) -> Facts:
-    """How long a file is, as `open_audio` has it. Raises AudioError like `open_audio`."""
+    """Tell how long a file is, as `open_audio` has it. Raises AudioError like `open_audio`."""
     with seekable(source) as file:
         return measured(source, file).facts
 
@@ -101,7 +101,7 @@ class Audio:
         )
 
     def read(self, count: int) -> Samples:
-        """The next samples, [n, channels]; fewer than `count` only at the end.
+        """Read the next samples, [n, channels]; fewer than `count` only at the end.
 
         What is damaged in the middle is silent, and what follows it is in its place, where the
         format can be sought in.

@@ -39,7 +39,7 @@ class Recording:
 
 @contextmanager
 def record(target: str, rate: int) -> Iterator[Recording]:
-    """A mono sound file that appears under its name at the end, also at an end by an error.
+    """Record a mono sound file that appears under its name at the end, also at an end by an error.
 
     Only where nothing was recorded an error leaves nothing.
 
@@ -76,7 +76,7 @@ class _Kept:
         self.seek, self.tell, self.readinto = self._file.seek, self._file.tell, self._file.readinto
 
     def check(self, name: str, seconds: float) -> None:
-        """Raises AudioError if something did not fit."""
+        """Raise AudioError if something did not fit."""
         if self._failure is not None:
             some = seconds and self._keeps
             kept = f" any more, its first {seconds:.1f} s are kept" if some else ""

@@ -17,7 +17,7 @@ from audiodec.errors import AudioError
 
 @contextmanager
 def open_bytes(source: str) -> Iterator[BinaryIO]:
-    """A file or stdin. Raises AudioError when it cannot be read."""
+    """Open a file or stdin. Raises AudioError when it cannot be read."""
     if source == PIPE:
         if sys.stdin is None:
             raise AudioError("standard input is closed: give a file, or a pipe to read from")
@@ -36,7 +36,7 @@ def open_bytes(source: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def seekable(source: str) -> Iterator[BinaryIO]:
-    """A file on disk with the bytes of `source`: itself, if it is one."""
+    """Give a file on disk with the bytes of `source`: itself, if it is one."""
     with open_bytes(source) as file, ExitStack() as stack:
         mode = _mode(file)
         if stat.S_ISREG(mode) and file.tell() == 0:

@@ -27,9 +27,11 @@ class View(io.RawIOBase):
         self.failure: OSError | None = None
 
     def readable(self) -> bool:
+        """Say yes, as a file opened to be read does."""
         return True
 
     def seekable(self) -> bool:
+        """Say yes, as a file on disk does."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -41,6 +43,7 @@ class View(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer from the present place on; returns how many bytes there were."""
         filled = 0
         while filled < len(buffer) and self._position < self._starts[-1]:
             index = bisect_right(self._starts, self._position) - 1

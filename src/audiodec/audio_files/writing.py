@@ -25,7 +25,7 @@ STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # what is open already, under a na
 
 
 def check_other(source: str, target: str) -> None:
-    """Raises AudioError if writing `target` would overwrite `source`, however it is named."""
+    """Refuse a target that would overwrite the source, however it is named. Raises AudioError."""
     read, write = _stat(source, sys.stdin), _stat(target, sys.stdout)
     if read and write and stat.S_ISREG(read.st_mode) and os.path.samestat(read, write):
         raise AudioError(
@@ -35,7 +35,7 @@ def check_other(source: str, target: str) -> None:
 
 
 def is_stream(target: str) -> bool:
-    """Whether a target is written to as it stands: `-`, a pipe, a device, an open file."""
+    """Tell whether a target is written to as it stands: `-`, a pipe, a device, an open file."""
     if target == PIPE or target.startswith(STREAMS):
         return True
     found = _stat(target)
@@ -51,7 +51,7 @@ def _stat(name: str, standard: object = None) -> os.stat_result | None:
 
 
 def write_whole(target: str) -> Output:
-    """A binary file that appears under its name only when complete.
+    """Open a binary file that appears under its name only when complete.
 
     `-` is stdout; a device or named pipe is written to as it stands.
 
@@ -151,7 +151,7 @@ class _Sink:
         self._error: OSError | None = None
 
     def check(self) -> None:
-        """Raises OSError if anything went wrong."""
+        """Raise OSError if anything went wrong."""
         if self._error is not None:
             raise self._error
 
@@ -185,7 +185,7 @@ class _Sink:
 def create_audio(
     out: BinaryIO, target: str, rate: int, channels: int, subtype: str | None = None
 ) -> Iterator[AudioOutput]:
-    """A sound file in the format of the target's suffix, written through `out`.
+    """Create a sound file in the format of the target's suffix, written through `out`.
 
     Formats have headers that are written last. So what is no plain file (see `is_stream`) gets the
     sound when it is complete, and until then it is kept in a temporary file. Without a suffix that

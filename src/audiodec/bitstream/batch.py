@@ -15,7 +15,7 @@ from audiodec.bitstream.packet import PacketFormat
 def pack_all(
     codes: Codes, num_codebooks: NDArray[np.int64], format: PacketFormat
 ) -> list[list[bytes]]:
-    """Codes [streams, codebooks, packets * frames] -> the packets of each stream.
+    """Pack codes [streams, codebooks, packets * frames] as the packets of each stream.
 
     Args:
         num_codebooks: how many leading codebooks each stream sends, [streams].
@@ -33,8 +33,8 @@ def pack_all(
 
 
 def unpack_all(packets: list[bytes], format: PacketFormat) -> Codes:
-    """Packets that `PacketFormat.codebooks_of` has checked, empty ones among them ->
-    codes [packets, codebooks, frames]; -1 where a packet carries none."""
+    """Unpack packets that `PacketFormat.codebooks_of` has checked, empty ones among them, as codes
+    [packets, codebooks, frames]; -1 where a packet carries none."""
     codes = np.full((len(packets), format.codebooks, format.frames), -1, np.int64)
     sizes = np.fromiter(map(len, packets), np.int64, len(packets))
     weights = 1 << np.arange(format.bits - 1, -1, -1)

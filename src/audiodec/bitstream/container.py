@@ -51,20 +51,21 @@ class Header:
         return self.size_of(self.block_frames)
 
     def size_of(self, frames: int) -> int:
-        """Bytes of a block."""
+        """Count the bytes of a block of so many frames."""
         return BLOCK_HEAD.size + self.channels * packet_size(frames, self.codebooks, self.bits)
 
     def frames_in(self, size: int) -> int:
-        """Frames that a block of `size` bytes or a little less would hold."""
+        """Count the frames that a block of `size` bytes or a little less would hold."""
         packet = max(0, size - BLOCK_HEAD.size) // self.channels
         return min(8 * packet // (self.codebooks * self.bits), self.block_frames)
 
     def frames_of(self, samples: int) -> int:
-        """Frames that code `samples` at the original's rate; resampling may make it one more."""
+        """Count the frames that code `samples` at the original's rate; resampling may make it one
+        more."""
         return -(-samples * self.model_rate // (self.rate * self.hop))
 
     def fits(self, frames: int, samples: int) -> bool:
-        """Whether so many frames can be what a file of `samples` holds."""
+        """Tell whether so many frames can be what a file of `samples` holds."""
         excess = frames * self.hop * self.rate / self.model_rate - samples
         return -ROUNDING <= excess < self.most_excess
 
@@ -74,7 +75,7 @@ class Header:
         return math.ceil(self.hop * self.rate / self.model_rate) + ROUNDING
 
     def whole_frames(self, data: bytes) -> int:
-        """Frames of the block that `data` begins with; 0 where that is none, or damaged."""
+        """Count the frames of the block that `data` begins with; 0 where none is whole."""
         if len(data) <= BLOCK_HEAD.size:
             return 0
         crc, frames = BLOCK_HEAD.unpack_from(data)
@@ -84,13 +85,13 @@ class Header:
         return int(frames) if zlib.crc32(body) == crc else 0
 
     def packets(self, block: bytes) -> list[bytes]:
-        """The packet of each stream in a whole block."""
+        """Cut a whole block into the packet of each stream."""
         body = block[BLOCK_HEAD.size :]
         size = len(body) // self.channels
         return [body[i : i + size] for i in range(0, len(body), size)]
 
     def is_padded(self, block: bytes) -> bool:
-        """Whether a whole block's packets end in zero bits, as a block not made to harm does."""
+        """Tell whether a whole block's packets end in zero bits, as a block that we wrote does."""
         frames = BLOCK_HEAD.unpack_from(block)[1]
         unused = (1 << -frames * self.codebooks * self.bits % 8) - 1
         return not any(packet[-1] & unused for packet in self.packets(block))
@@ -104,7 +105,7 @@ class Header:
 
     @classmethod
     def follows(cls, data: bytes) -> bool:
-        """Whether these bytes begin with a header: of another file, put behind this one."""
+        """Tell whether these bytes begin with a header: of another file, put behind this one."""
         try:
             cls.from_bytes(data)
         except FormatError:
@@ -113,7 +114,8 @@ class Header:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
-        """Raises FormatError: not an .adc file, a newer version, damaged, or absurd values."""
+        """Read a header. Raises FormatError: no .adc file, a newer version, damaged, or absurd
+        values."""
         if data[: len(MAGIC)] != MAGIC:
             raise FormatError("not an .adc file: the first bytes are not its signature")
         if len(data) < HEADER_SIZE:
@@ -156,14 +158,14 @@ class Writer:
         self.total_bytes = file.write(header.to_bytes())
 
     def write_block(self, channels: list[Codes]) -> None:
-        """Codes [codebooks, frames] of each channel; only the last block may be short."""
+        """Write codes [codebooks, frames] of each channel; only the last block may be short."""
         payload = b"".join(pack(codes, self.header.bits) for codes in channels)
         body = struct.pack("<H", channels[0].shape[1]) + payload
         self.total_bytes += self.file.write(_CRC.pack(zlib.crc32(body)) + body)
         self.payload_bytes += len(payload)
 
     def finish(self, samples: int) -> None:
-        """Write the trailer.
+        """Write the trailer, which tells the exact length in samples.
 
         Args:
             samples: exact length of each channel, at the original rate.
@@ -173,7 +175,7 @@ class Writer:
 
 
 def trailer_samples(data: bytes) -> int | None:
-    """The exact length that a trailer tells, or None when these bytes are no trailer."""
+    """Read the exact length that a trailer tells, or None when these bytes are no trailer."""
     if len(data) != _TRAILER.size:
         return None
     crc, frames, samples = _TRAILER.unpack(data)

@@ -46,11 +46,11 @@ class PacketFormat:
         return self.samples / self.sample_rate
 
     def size(self, num_codebooks: int) -> int:
-        """Bytes of a packet that carries the codes of so many codebooks."""
+        """Count the bytes of a packet that carries the codes of so many codebooks."""
         return packet_size(self.frames, num_codebooks, self.bits)
 
     def codebooks_of(self, packet: bytes) -> int:
-        """How many codebooks a packet carries codes of.
+        """Tell how many codebooks a packet carries codes of.
 
         Raises:
             FormatError: The bytes are no packet of this format: their number fits no number of
@@ -85,7 +85,7 @@ class PacketFormat:
 
 
 def packet_size(frames: int, num_codebooks: int, bits: int) -> int:
-    """Bytes of a packet."""
+    """Count the bytes of a packet."""
     return (frames * num_codebooks * bits + 7) // 8
 
 

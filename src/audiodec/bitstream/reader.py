@@ -70,7 +70,7 @@ class Reader:
         self.damage = "; ".join(self._damage(survey, start, repaired))
 
     def blocks(self) -> Iterator[Block]:
-        """The blocks in order, with lost ones in the place of gaps."""
+        """Give the blocks in order, with lost ones in the place of gaps."""
         full = self.header.block_frames
         for piece in self._pieces:
             at, left = piece.offset, piece.frames
@@ -92,7 +92,7 @@ class Reader:
         return [unpack(p, frames, header.codebooks, header.bits) for p in header.packets(data)]
 
     def _damage(self, survey: Survey, start: int, repaired: bool) -> Iterator[str]:
-        """What is wrong, part by part."""
+        """Name what is wrong, part by part."""
         header = self.header
         if repaired:
             yield "a damaged byte of the header was mended"
@@ -127,7 +127,7 @@ class Reader:
 
 
 def _find_header(file: BinaryIO) -> tuple[Header, int, bool]:
-    """The header, where what follows it begins, and whether it had to be mended."""
+    """Find the header, where what follows it begins, and whether it had to be mended."""
     file.seek(0)
     data = file.read(MAX_FRONT + HEADER_SIZE)
     front = max(0, data.find(MAGIC))

@@ -17,7 +17,7 @@ FEWEST, MOST = 1 << 10, 1 << 20  # offsets tried at once: little work where a bl
 
 
 def find_block(file: BinaryIO, start: int, stop: int, size: int, frames: int) -> int:
-    """The first offset from `start` on where a block of `frames` frames is whole, or `stop`.
+    """Find the first offset from `start` on where a block of `frames` frames is whole, or `stop`.
 
     Args:
         stop: where it must have ended.
@@ -32,7 +32,7 @@ def find_block(file: BinaryIO, start: int, stop: int, size: int, frames: int) ->
 
 
 def pieces(file: BinaryIO, start: int, stop: int, overlap: int) -> Iterator[tuple[int, bytes]]:
-    """Offset and bytes of longer and longer pieces of a file, each with `overlap` of the next."""
+    """Read longer and longer pieces of a file, each with `overlap` of the next: offset, bytes."""
     step = FEWEST
     while start + overlap < stop:
         file.seek(start)
@@ -42,7 +42,7 @@ def pieces(file: BinaryIO, start: int, stop: int, overlap: int) -> Iterator[tupl
 
 
 def _first_whole(data: bytes, size: int, frames: int) -> int | None:
-    """Tried one by one, n offsets would cost n * size; whoever makes a file could make that hours.
+    """Try offsets one by one: n would cost n * size; whoever makes a file could make that hours.
 
     So the CRC is run once over all bytes. That of a window then follows, because CRCs are linear:
     crc(window) = crc(up to its end) xor carry(crc(up to its start)), where `carry` runs a CRC on
@@ -82,6 +82,6 @@ def _carry(crcs: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
 
 @functools.lru_cache(maxsize=8)
 def _bit_effects(size: int) -> list[int]:
-    """What each of the 32 bits of a CRC has become after `size` zero bytes."""
+    """Compute what each of the 32 bits of a CRC has become after `size` zero bytes."""
     zeros = bytes(size)
     return [zlib.crc32(zeros, 1 << bit) ^ zlib.crc32(zeros) for bit in range(32)]

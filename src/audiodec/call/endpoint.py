@@ -97,6 +97,7 @@ class Endpoint:
 
     @property
     def connected(self) -> bool:
+        """Whether both ends are known to hear each other."""
         return self._handshake.state is State.SURE
 
     @property
@@ -110,19 +111,19 @@ class Endpoint:
         return self._handshake.refused > 0
 
     def write(self, samples: Samples) -> list[bytes]:
-        """Samples spoken -> datagrams to send; none while nobody hears them."""
+        """Take samples spoken and give datagrams to send; none while nobody hears them."""
         if not self.connected or self._ended or self.hung_up:
             return []
         return [self._protected(packet) for packet in self._sender.write(samples)]
 
     def pull(self, now: float) -> Samples:
-        """The next packet time of what the other end says, [size]; once per `period`."""
+        """Give the next packet time of what the other end says, [size]; once per `period`."""
         if self._receiver is None:
             return np.zeros(self.size, np.float32)
         return self._receiver.pull(now)
 
     def skip(self, count: int) -> None:
-        """This end was too slow for so many packet times: neither written nor pulled."""
+        """Note that this end was too slow for so many packet times: neither written nor pulled."""
         if self._receiver is not None:
             self._skipped += count
             self._sender.skip(count)
@@ -134,19 +135,20 @@ class Endpoint:
         return self._receiver is None or not len(self._receiver.buffer)
 
     def end(self) -> None:
-        """The own stream ends: `poll` says so, again and again."""
+        """End the own stream: `poll` says so, again and again."""
         if not self._ended:
             self._ended, self._report_at = True, 0.0
 
     def hang_up(self, now: float) -> list[bytes]:
-        """The call is over. Returns the datagram that tells the other end, to be sent more than
-        once, since it may be lost; nothing when there is no call."""
+        """End the call. Returns the datagram that tells the other end, to be sent more than once,
+        since it may be lost; nothing when there is no call."""
         if self._receiver is None:
             return []
         return [self._report(self._receiver, now, hung_up=True)]
 
     def poll(self, now: float) -> list[bytes]:
-        """Datagrams due besides speech: hellos, reports, goodbyes. To be called once per period."""
+        """Give the datagrams due besides speech: hellos, reports, goodbyes. To be called once per
+        period."""
         due = []
         if self._handshake.owes and now >= self._greet_at:
             due.append(self._handshake.hello())
@@ -160,7 +162,7 @@ class Endpoint:
         return due
 
     def receive(self, datagram: bytes, now: float) -> None:
-        """A datagram has come from the other end's address; hostile ones are only counted.
+        """Take a datagram that came from the other end's address; hostile ones are only counted.
 
         Raises:
             ModelError: the other end speaks with another model or packet size.
@@ -176,7 +178,7 @@ class Endpoint:
             self._refused += 1
 
     def _greeted(self, hello: bytes, now: float) -> None:
-        """A hello has come; one that brings news is answered at once."""
+        """Take a hello; one that brings news is answered at once."""
         handshake = self._handshake
         before = handshake.state, handshake.agreed, handshake.called
         handshake.receive(hello)
@@ -192,7 +194,7 @@ class Endpoint:
             self._alive_at(now)
 
     def _alive_at(self, now: float) -> None:
-        """The other end has shown that it hears and is heard."""
+        """Note that the other end has shown that it hears and is heard."""
         self._alive = now
         if self._began is None:
             self._handshake.sure()
@@ -200,7 +202,7 @@ class Endpoint:
             self._report_at = now + (0 if self._ended else REPORT_EVERY_S)
 
     def _packet(self, receiver: Receiver, packet: bytes, now: float) -> None:
-        """An authentic packet has come."""
+        """Note that an authentic packet has come."""
         if is_rtcp(packet):
             self._hear(receiver, Report.parse(packet, self.rate), now)
         else:
@@ -257,7 +259,7 @@ class Endpoint:
         return self._sender.packets - heard
 
     def summary(self, now: float) -> dict[str, Any]:
-        """What happened so far; times in ms, rates in kbps, `None` for what is not known."""
+        """Sum up what happened so far; times in ms, rates in kbps, `None` for what is not known."""
         receiver, began = self._receiver, now if self._began is None else self._began
         seconds = max(now - began, self.period)
         depth = receiver.buffer.depth if receiver else 0.0

@@ -65,7 +65,7 @@ class Agreed:
 
 
 class Handshake:
-    """One end's side.
+    """One end's side of the agreement: who speaks, and what is sent.
 
     Args:
         secret: shared by both ends; empty: nothing is authenticated.
@@ -93,7 +93,7 @@ class Handshake:
         return self._theirs != _NOBODY
 
     def hello(self) -> bytes:
-        """What to send now."""
+        """Write the hello to send now."""
         body = _BODY.pack(
             _MAGIC, self._nonce, self._theirs, self._stream.ssrc, self._stream.first, *self._offer,
             self.state,
@@ -101,7 +101,7 @@ class Handshake:
         return body + self._tag(body)
 
     def receive(self, data: bytes) -> None:
-        """A hello has come.
+        """Take a hello that has come.
 
         Raises:
             FormatError: not one, not authentic, or our own come back.
@@ -130,7 +130,7 @@ class Handshake:
             self.owes = self.state < State.SURE
 
     def sure(self) -> None:
-        """A packet of the other end's stream has come: it has agreed."""
+        """Note that a packet of the other end's stream has come: it has agreed."""
         self.state = State.SURE
 
     def _meet(self, nonce: bytes, answers: bool, offer: tuple[bytes, int]) -> None:

@@ -30,7 +30,7 @@ def make_key(path: Path) -> None:
 
 
 def read_key(path: Path | None) -> bytes | None:
-    """The secret of a file, else of the environment, else None.
+    """Read the secret of a file, else of the environment, else None.
 
     Raises:
         ConfigError: unreadable, readable to others, or no secret.

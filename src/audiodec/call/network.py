@@ -11,12 +11,13 @@ from audiodec.sound.simulated import SimulatedClock
 
 
 def gilbert_losses(count: int, loss: float, burst: float, seed: int) -> list[bool]:
-    """Which of `count` packets are lost; see `gilbert`."""
+    """Draw which of `count` packets are lost; see `gilbert`."""
     return list(itertools.islice(gilbert(loss, burst, seed), count))
 
 
 def gilbert(loss: float, burst: float, seed: int) -> Iterator[bool]:
-    """Whether each packet is lost, for ever (Gilbert, "Capacity of a burst-noise channel", 1960).
+    """Draw whether each packet is lost, for ever (Gilbert, "Capacity of a burst-noise channel",
+    1960).
 
     Args:
         loss: share of packets lost, 0 up to below 1.
@@ -53,7 +54,7 @@ def every(
 
 
 def run(clock: SimulatedClock, until: float) -> None:
-    """Let time pass."""
+    """Let time pass up to `until`, with all that is due."""
     reached: list[bool] = []
     clock.at(until, lambda: reached.append(True))
     while not reached:

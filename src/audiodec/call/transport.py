@@ -48,7 +48,7 @@ class Source(Protocol):
     live: bool
 
     def read(self, count: int) -> Samples | None:
-        """The next [count] samples, the last filled with zeros; None at the end. Never waits."""
+        """Give the next [count] samples, zeros behind the last; None at the end. Never waits."""
         ...
 
 
@@ -186,7 +186,7 @@ class UdpChannel:
 
 @contextlib.asynccontextmanager
 async def open_udp(listen: Address, to: Address) -> AsyncIterator[UdpChannel]:
-    """A channel from one address to another.
+    """Open a channel from one address to another.
 
     Raises:
         ConfigError: an address is not to be had.

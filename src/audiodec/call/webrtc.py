@@ -18,7 +18,7 @@ BUFFERED = 16384  # bytes waiting in the channel beyond which speech is better d
 
 
 def create_channel(connection: RTCPeerConnection) -> RTCDataChannel:
-    """A data channel as UDP would be: unordered, nothing sent twice."""
+    """Create a data channel as UDP would be: unordered, nothing sent twice."""
     return connection.createDataChannel(LABEL, ordered=False, maxRetransmits=0)
 
 

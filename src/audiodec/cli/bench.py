@@ -40,7 +40,7 @@ def latency(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Processing time per window, encoder and decoder apart."""
+    """Measure the processing time per window, encoder and decoder apart."""
     import tempfile
 
     import audiodec
@@ -104,7 +104,7 @@ def _print_latency(title: str, rows: list[Window]) -> None:
 
 
 def _untrained(recipe: Path, temporary: Path) -> Path:
-    """A model folder with a recipe's network as it is before training."""
+    """Make a model folder with a recipe's network as it is before training."""
     try:
         import torch
 

@@ -19,7 +19,7 @@ def codebooks(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Perplexity and entropy of each codebook's codes on these clips."""
+    """Measure perplexity and entropy of each codebook's codes on these clips."""
     from rich.progress import track
 
     import audiodec

@@ -26,7 +26,7 @@ def live(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Mouth-to-ear latency of `audiodec stream`, exact, between devices in simulated time."""
+    """Measure mouth-to-ear latency of `audiodec stream` between devices in simulated time."""
     import audiodec
     from audiodec.evaluation.mouth_to_ear import BLOCKS, measure
 

@@ -22,7 +22,8 @@ def loss(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Quality over lost packets of 20 ms, with and without redundancy, beside Opus with its FEC."""
+    """Measure quality over lost packets of 20 ms, with and without redundancy, beside Opus with its
+    FEC."""
     from rich.progress import track
 
     import audiodec

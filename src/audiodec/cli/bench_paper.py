@@ -38,7 +38,7 @@ def paper(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The paper's tables on VCTK's held-out speakers, the published numbers beside ours."""
+    """Make the paper's tables on VCTK's held-out speakers, the published numbers beside ours."""
     from rich.progress import track
 
     import audiodec
@@ -83,7 +83,7 @@ def paper(
 
 
 def _held_out(vctk: Path, each: int | None) -> list[Clip]:
-    """Recordings of the test speakers, `each` of every one, spread over their sessions."""
+    """Choose recordings of the test speakers, `each` of every one, spread over their sessions."""
     from audiodec.evaluation.quality import Clip
     from audiodec.prepare.corpora import TEST
     from audiodec.prepare.corpora import vctk as find

@@ -44,7 +44,7 @@ Rates = Annotated[
 def choose_codecs(
     codec: Sequence[str] | None, bitrate: Sequence[float] | None, model: str | None, beam_width: int
 ) -> list[Spec]:
-    """Specs of what --codec and --bitrate ask for. Raises AudioDecError like `find_specs`."""
+    """Choose the specs that --codec and --bitrate ask for. Raises like `find_specs`."""
     from audiodec.evaluation.codecs import available, find_specs
     from audiodec.evaluation.quality import UncodedSpec
 
@@ -120,7 +120,7 @@ def _folder(out: Path) -> Path:
 def print_scores(
     scores: Sequence[Score], clips: int, as_json: bool, heard: Mapping[str, Any]
 ) -> None:
-    """Means by codec, on stdout.
+    """Print means by codec, on stdout.
 
     Args:
         heard: what is wrong with the clips, from `check_clips`.

@@ -24,7 +24,7 @@ def robustness(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Noise, rooms, whispers, music, silence, clipping...: what comes out, and what must not."""
+    """Try noise, rooms, whispers, music, silence, clipping...: what comes out, what must not."""
     import numpy as np
     import soxr
     from rich.progress import track

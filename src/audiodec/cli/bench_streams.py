@@ -23,7 +23,7 @@ def streams(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Full-duplex streams that one thread holds, all batched into one call per frame."""
+    """Count the full-duplex streams that one thread holds, all batched into one call per frame."""
     from rich.progress import track
 
     from audiodec.evaluation.streams import CLOCKS, COUNTS, held, measure, table

@@ -28,7 +28,8 @@ def throughput(
     devices: DevicesOption = 1,
     as_json: Json = False,
 ) -> None:
-    """Seconds of audio a second that each stage of a recipe trains on, with the bundled clip."""
+    """Measure the seconds of audio a second that each stage of a recipe trains on, with the bundled
+    clip."""
     try:
         import torch
 

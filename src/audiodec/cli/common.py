@@ -60,7 +60,7 @@ def check_clips(sources: Iterable[Path], clips: Iterable[Path]) -> dict[str, Any
 
 @contextmanager
 def progress(label: str, total: float | None) -> Iterator[Progress]:
-    """A bar over seconds of audio, shown on a terminal only.
+    """Show a bar over seconds of audio, on a terminal only.
 
     Args:
         total: seconds, if known.
@@ -80,7 +80,7 @@ def progress(label: str, total: float | None) -> Iterator[Progress]:
 
 
 def duration(path: str) -> float | None:
-    """Seconds of an audio file; None where that cannot be told beforehand."""
+    """Measure the seconds of an audio file; None where that cannot be told beforehand."""
     if path == PIPE or not Path(path).is_file():  # a named pipe can be read only once
         return None
     try:
@@ -90,7 +90,7 @@ def duration(path: str) -> float | None:
 
 
 def pairs(source: str, target: str, suffixes: set[str], to: str) -> list[tuple[str, str]]:
-    """(input, output) files: one pair, or the matching files of a folder, tree kept.
+    """Pair inputs and outputs: two files, or the matching files of a folder, tree kept.
 
     Args:
         suffixes: of inputs, lower case, with dot.

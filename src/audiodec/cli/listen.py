@@ -108,7 +108,7 @@ def analyse(
     plot: Annotated[Path | None, typer.Option(help="Also draw means and intervals, .svg.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Means with 95 % intervals, paired tests, and who was screened out."""
+    """Analyse a test: means with 95 % intervals, paired tests, and who was screened out."""
     try:
         from audiodec.evaluation.listening import analysis as analysing
         from audiodec.evaluation.listening.answers import FILE, Answers

@@ -61,7 +61,7 @@ app.add_typer(prepare, name="prepare")
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Streamable, real-time neural codec for speech."""
+    """Code speech with a streamable, real-time neural codec."""
     if version:
         typer.echo(f"audiodec {audiodec.__version__}")
         raise typer.Exit

@@ -53,25 +53,25 @@ def _corpus(name: str, directory: Path, out: Path, as_json: bool) -> None:
 
 @prepare.command()
 def vctk(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
-    """VCTK 0.92 or 0.80; p232 and p257 test, p226 and p287 validate."""
+    """Prepare VCTK 0.92 or 0.80; p232 and p257 test, p226 and p287 validate."""
     _corpus("vctk", directory, out, as_json)
 
 
 @prepare.command()
 def libritts(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
-    """LibriTTS; its subsets are the splits."""
+    """Prepare LibriTTS; its subsets are the splits."""
     _corpus("libritts", directory, out, as_json)
 
 
 @prepare.command("voicebank-demand")
 def voicebank_demand(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
-    """VoiceBank-DEMAND: noisy and clean recordings in pairs."""
+    """Prepare VoiceBank-DEMAND: noisy and clean recordings in pairs."""
     _corpus("voicebank-demand", directory, out, as_json)
 
 
 @prepare.command()
 def folder(directory: Corpus, out: Manifest, as_json: Json = False) -> None:
-    """Any folder; its first level of folders are taken as speakers."""
+    """Prepare any folder; its first level of folders are taken as speakers."""
     _corpus("folder", directory, out, as_json)
 
 
@@ -104,7 +104,7 @@ def mix(
     room_probability: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
     seed: Annotated[int, typer.Option(help="Of what is mixed how.")] = 0,
 ) -> None:
-    """Noisy-clean pairs at chosen SNRs; the same seed makes the same pairs."""
+    """Mix noisy-clean pairs at chosen SNRs; the same seed makes the same pairs."""
     from audiodec.prepare.manifest import Recording, make_manifest, read_manifest
     from audiodec.prepare.mixing import Mixer, mix_file
 

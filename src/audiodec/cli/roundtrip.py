@@ -132,6 +132,6 @@ def _score(table: Table, original: np.ndarray, result: np.ndarray, rate: int) ->
 
 
 def _start(path: str) -> tuple[np.ndarray, int]:
-    """The first seconds of a file, mixed to mono."""
+    """Read the first seconds of a file, mixed to mono."""
     sound = read_audio(path, SCORED)
     return sound.samples.mean(axis=1), sound.rate

@@ -77,7 +77,7 @@ def stream(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Microphone, encoder, packets, decoder, loudspeaker: hear yourself coded (use headphones)."""
+    """Hear yourself coded (use headphones): microphone, encoder, packets, decoder, loudspeaker."""
     import audiodec
     from audiodec.sound.loop import LiveLoop
     from audiodec.sound.paced import FileMicrophone
@@ -111,7 +111,7 @@ def stream(
 
 
 def open_device(kind: str, wanted: str | None, rate: int, block: int) -> AudioDevice:
-    """The sound device, or the audio file, of that name.
+    """Open the sound device, or the audio file, of that name.
 
     Args:
         kind: `input` or `output`.
@@ -156,7 +156,7 @@ def _attend(
 
 @contextmanager
 def _dump(path: str, rate: int) -> Iterator[tuple[Ring, Callable[[], None]]]:
-    """A ring for an audio callback to write to, and how to empty it into the file."""
+    """Make a ring for an audio callback to write to, and give how to empty it into the file."""
     import numpy as np
 
     from audiodec.audio_files.recording import record

@@ -50,7 +50,7 @@ def print_table(
 
 
 def facts_table() -> Table:
-    """An empty table of names and values; values that are too long go on in the next line."""
+    """Make an empty table of names and values; values that are too long go on in the next line."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None)

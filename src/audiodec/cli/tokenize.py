@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
+    """Formats in which shards can be written."""
+
     parquet = "parquet"
     webdataset = "webdataset"
 

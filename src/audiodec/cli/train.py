@@ -89,7 +89,7 @@ def statistics(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")
     ] = None,
 ) -> None:
-    """Mean and scale of an autoencoder's quantized latents, by which a vocoder normalises."""
+    """Measure an autoencoder's quantized latents: mean and scale, for a vocoder to normalise."""
     try:
         import numpy as np
 
@@ -136,5 +136,5 @@ def import_published(
 
 
 def default_id(out: Path) -> str:
-    """A model id made of its folder's name: lower case, at most 24 characters."""
+    """Make a model id of a folder's name: lower case, at most 24 characters."""
     return out.name.lower()[:24]

@@ -30,7 +30,7 @@ class Usage:
 
 
 def count(codes: Iterable[Codes], size: int) -> NDArray[np.int64]:
-    """How often each code occurs, [codebooks, size].
+    """Count how often each code occurs, [codebooks, size].
 
     Args:
         codes: each [codebooks, frames].
@@ -41,8 +41,8 @@ def count(codes: Iterable[Codes], size: int) -> NDArray[np.int64]:
 
 
 def usage(counts: NDArray[np.int64]) -> Iterator[Usage]:
-    """The usage of each codebook, from what `count` found. The perplexity of few frames is too
-    low: have at least thirty for each code."""
+    """Compute the usage of each codebook, from what `count` found. The perplexity of few frames is
+    too low: have at least thirty for each code."""
     for codebook, row in enumerate(counts, start=1):
         share = row[row > 0] / row.sum()
         bits = float(-np.sum(share * np.log2(share)))

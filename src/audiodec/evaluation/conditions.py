@@ -27,7 +27,7 @@ MU = 255  # of G.711's mu-law
 def conditions(
     rate: int, voices: Sequence[Samples], noise: Path | None = None, music: Path | None = None
 ) -> dict[str, Condition]:
-    """Conditions by name.
+    """Make the conditions, by name.
 
     Args:
         rate: Hz.
@@ -67,23 +67,23 @@ def conditions(
 
 
 def full_scale(samples: Samples) -> Samples:
-    """[samples], the loudest of them 1 or -1; silence stays."""
+    """Scale [samples] so that the loudest of them is 1 or -1; silence stays."""
     return np.asarray(samples / max(float(np.abs(samples).max()), 1e-9), np.float32)
 
 
 def within(samples: Samples) -> Samples:
-    """[samples], quieter where they would exceed full scale."""
+    """Make [samples] quieter where they would exceed full scale."""
     return np.asarray(samples / max(float(np.abs(samples).max()), 1.0), np.float32)
 
 
 def clipped(samples: Samples, over: float) -> Samples:
-    """[samples] recorded so many dB too loud: flat where they would exceed full scale."""
+    """Record [samples] so many dB too loud: flat where they would exceed full scale."""
     return np.asarray(np.clip(full_scale(samples) * 10 ** (over / 20), -1, 1), np.float32)
 
 
 def telephone(samples: Samples, rate: int) -> Samples:
-    """[samples] after a telephone line: 300 to 3400 Hz, 8 kHz, mu-law of 8 bits (ITU-T G.711;
-    its continuous curve), and back to `rate` Hz."""
+    """Send [samples] through a telephone line: 300 to 3400 Hz, 8 kHz, mu-law of 8 bits (ITU-T
+    G.711; its continuous curve), and back to `rate` Hz."""
     narrow = soxr.resample(samples, rate, TELEPHONE)
     spectrum = np.fft.rfft(narrow)
     frequency = np.fft.rfftfreq(len(narrow), 1 / TELEPHONE)
@@ -97,14 +97,14 @@ def telephone(samples: Samples, rate: int) -> Samples:
 
 
 def white(samples: int, decibels: float, random: np.random.Generator) -> Samples:
-    """White noise [samples] of so many dBFS (of its RMS)."""
+    """Make white noise [samples] of so many dBFS (of its RMS)."""
     return (random.standard_normal(samples) * 10 ** (decibels / 20)).astype(np.float32)
 
 
 def two_talkers(
     samples: Samples, voices: Sequence[Samples], random: np.random.Generator
 ) -> Samples:
-    """[samples] and another of the voices at once, equally loud, for as long as the first."""
+    """Mix [samples] with another of the voices, equally loud, for as long as the first."""
     others = [voice for voice in voices if voice is not samples]
     other = np.resize(others[int(random.integers(len(others)))], len(samples))
     gain = np.sqrt(np.mean(samples**2) / max(float(np.mean(other**2)), 1e-12))
@@ -112,7 +112,7 @@ def two_talkers(
 
 
 def rooms(rate: int) -> Condition:
-    """Speech in one of eight rooms, RT60 0.15 to 0.7 s (image source method).
+    """Put speech in one of eight rooms, RT60 0.15 to 0.7 s (image source method).
 
     Raises:
         MissingExtraError: no simulator is installed.
@@ -122,5 +122,5 @@ def rooms(rate: int) -> Condition:
 
 
 def mixed(mixer: Mixer) -> Condition:
-    """What the mixer makes of speech, within full scale."""
+    """Give what the mixer makes of speech, within full scale."""
     return lambda x, rate, random: within(mixer(x[None], random)[0])

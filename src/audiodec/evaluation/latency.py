@@ -82,7 +82,7 @@ def _measure_window(codec: Codec, frames: int, windows: int) -> Window:
 
 
 def _time(process: Callable[[T], U], windows: list[T]) -> tuple[Timing, list[U]]:
-    """Encoder and decoder are timed apart: in a call they rarely share a core's cache."""
+    """Time encoder and decoder apart: in a call they rarely share a core's cache."""
     times, results = [], []
     for window in windows:
         begin = time.perf_counter()
@@ -93,7 +93,7 @@ def _time(process: Callable[[T], U], windows: list[T]) -> tuple[Timing, list[U]]
 
 
 def cold_start(folder: str) -> tuple[float, float]:
-    """Seconds a fresh Python needs to import and load, and then for its first frame."""
+    """Measure the seconds a fresh Python needs to import and load, and then for its first frame."""
     code = COLD.format(folder=folder)
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     load, first = (float(v) for v in out.stdout.split())

@@ -108,8 +108,8 @@ def measure(
     codec: Codec, bitrate: float, clips: Sequence[Path], losses: Sequence[float], burst: float,
     jitter: float,
 ) -> Iterator[Score]:  # fmt: skip
-    """One call of all clips per loss rate: ours without and with redundancy, and Opus with its
-    in-band FEC at the same nominal rate, which jitter does not touch.
+    """Measure one call of all clips per loss rate: ours without and with redundancy, and Opus with
+    its in-band FEC at the same nominal rate, which jitter does not touch.
 
     Yields:
         a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + redundancy"; the

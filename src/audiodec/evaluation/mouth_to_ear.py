@@ -76,14 +76,14 @@ def measure(
 
 
 def chirp(rate: int) -> Samples:
-    """A second from 200 Hz to 4 kHz, with silence around it, [samples]."""
+    """Make a second from 200 Hz to 4 kHz, with silence around it, [samples]."""
     time = np.arange(rate) / rate
     sweep = 0.5 * np.sin(2 * np.pi * (200 * time + 1900 * time**2))
     return np.pad(sweep, (rate // 10, rate // 5)).astype(np.float32)
 
 
 def lag(sent: Samples, heard: Samples, most: int) -> int:
-    """Samples by which `heard` is later, 0 to `most`: the peak of the cross-correlation."""
+    """Count samples by which `heard` is later, 0 to `most`: the peak of the cross-correlation."""
     size = 1 << (len(sent) + len(heard)).bit_length()
     product = np.fft.rfft(heard, size) * np.fft.rfft(sent, size).conj()
     return int(np.argmax(np.fft.irfft(product, size)[: most + 1]))

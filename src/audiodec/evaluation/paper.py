@@ -102,7 +102,8 @@ def make_tables(
 
 
 def read_mos(path: Path) -> dict[str, Mean]:
-    """Mean opinion scores with 95 % intervals by Student's t, from a listening test's analysis.
+    """Read mean opinion scores with 95 % intervals by Student's t, from a listening test's
+    analysis.
 
     Raises:
         ConfigError: it is no analysis of a MOS test.
@@ -119,7 +120,7 @@ def read_mos(path: Path) -> dict[str, Mean]:
 
 
 def to_json(tables: Tables) -> dict[str, Any]:
-    """Everything, published and measured, as JSON can hold it."""
+    """Give everything, published and measured, as JSON can hold it."""
     published = {
         "kbps": KBPS,
         "natural_dnsmos": NATURAL_DNSMOS,
@@ -133,7 +134,7 @@ def to_json(tables: Tables) -> dict[str, Any]:
 
 
 def to_markdown(tables: Tables) -> str:
-    """The tables as a page."""
+    """Write the tables as a page."""
     about = [f"- {name}: {value}" for name, value in tables.about.items()]
     parts = [
         "# The paper's tables\n",
@@ -183,7 +184,7 @@ def _times(
     published: Mapping[str, Sequence[float]],
     measured: Mapping[str, Sequence[Window]],
 ) -> str:
-    """A row for each system; windows of another hop are named in it."""
+    """Write a row for each system; windows of another hop are named in it."""
     rows = [[name, "paper", *(f"{t:.1f}" for t in times)] for name, times in published.items()]
     for model, windows in measured.items():
         lengths = [w.length for w in windows]

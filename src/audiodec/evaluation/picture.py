@@ -25,7 +25,7 @@ RAMP = np.array(
 
 
 def spectrogram(samples: Samples, width: int, height: int) -> Pixels:
-    """Log-magnitude spectrogram, low frequencies at the bottom, [height, width, 3].
+    """Compute a log-magnitude spectrogram, low frequencies at the bottom, [height, width, 3].
 
     Args:
         samples: mono, in [-1, 1]; shown from 0 Hz to half its rate.
@@ -43,7 +43,7 @@ def spectrogram(samples: Samples, width: int, height: int) -> Pixels:
 
 
 def compare(titles_and_samples: dict[str, Samples], rate: int) -> Image.Image:
-    """Spectrograms of signals one above the other, with time in s and frequency in kHz."""
+    """Draw spectrograms of signals one above the other, with time in s and frequency in kHz."""
     width, height, left, top, bottom = 1000, 260, 60, 30, 30
     panel = top + height + bottom
     image = Image.new("RGB", (left + width + 20, panel * len(titles_and_samples)), "white")
@@ -74,7 +74,7 @@ def save_comparison(titles_and_samples: dict[str, Samples], rate: int, path: Pat
 
 
 def may_replace(path: Path) -> bool:
-    """Whether a picture may be written there: nothing is there, or one that was made here."""
+    """Tell whether a picture may be written there: nothing is there, or one that was made here."""
     try:
         with Image.open(path) as image:
             return image.info.get(MAKER[0]) == MAKER[1]

@@ -20,7 +20,7 @@ MAJOR = np.array([0, 2, 4, 5, 7, 9, 11])  # semitones
 
 
 def whisper(samples: Samples, rate: int, random: np.random.Generator) -> Samples:
-    """The same words without a voice: noise through the vocal tract.
+    """Whisper the same words: noise through the vocal tract instead of a voice.
 
     As the signal processing that Cotescu et al. compare with (*Voice conversion for whispered
     speech synthesis*, 2020): the pitch goes, the spectral envelope stays. What was voiced becomes
@@ -53,7 +53,7 @@ def whisper(samples: Samples, rate: int, random: np.random.Generator) -> Samples
 
 
 def shout(samples: Samples, rate: int) -> Samples:
-    """The same words at the top of the voice, at full scale.
+    """Shout the same words, at the top of the voice and at full scale.
 
     What Raitio et al. measured (*Analysis and synthesis of shouted speech*, 2013), roughly: pitch
     higher by 60 %, formants by 10 %, a flatter spectrum (4 dB an octave from 500 Hz on, 12 at
@@ -73,7 +73,7 @@ def shout(samples: Samples, rate: int) -> Samples:
 
 
 def sing(samples: Samples, rate: int) -> Samples:
-    """The first half of the words at half the speed, on the notes of a major scale.
+    """Sing the first half of the words at half the speed, on the notes of a major scale.
 
     After Saitou et al. (*Speech-to-singing synthesis*, 2007): the speaker's melody, raised by a
     fourth, goes to the nearest notes, with glides between them and a vibrato of 5.5 Hz and half a
@@ -92,7 +92,7 @@ def sing(samples: Samples, rate: int) -> Samples:
 
 
 def _notes(f0: Curve) -> Curve:
-    """A melody in Hz for a pitch track, [frames], also between what is voiced."""
+    """Compose a melody in Hz for a pitch track, [frames], also between what is voiced."""
     if not f0.any():
         return f0
     frames, voiced = np.arange(len(f0)), np.flatnonzero(f0)
@@ -139,7 +139,8 @@ def _overlap_add(
 
 
 def _marks(samples: Samples, rate: int, f0: Curve) -> tuple[Curve, Curve]:
-    """Samples where the glottis closes, or evenly apart without a voice, and the periods there."""
+    """Find samples where the glottis closes, or evenly apart without a voice, and the periods
+    there."""
     polarity = 1 if np.mean(samples**3) >= 0 else -1
     marks, periods = [0.0], [rate * UNVOICED]
     while marks[-1] < len(samples):
@@ -156,7 +157,7 @@ def _marks(samples: Samples, rate: int, f0: Curve) -> tuple[Curve, Curve]:
 
 
 def _cut(samples: NDArray[np.floating], start: int, length: int) -> NDArray[np.floating]:
-    """A piece of [samples], zeros beyond the ends."""
+    """Cut a piece of [samples], with zeros beyond the ends."""
     piece = samples[max(start, 0) : max(start + length, 0)]
     before = min(max(-start, 0), length)
     return np.pad(piece, (before, length - before - len(piece)))

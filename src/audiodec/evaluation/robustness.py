@@ -46,7 +46,7 @@ class Heard:
 def measure(
     codec: Codec, clips: Sequence[Samples], conditions: Mapping[str, Condition]
 ) -> Iterator[Heard]:
-    """Every single clip in every condition at the codec's highest rate, condition by condition.
+    """Measure every clip in every condition at the codec's highest rate, condition by condition.
 
     A clip meets the same random numbers whatever the condition and whatever else is measured.
 
@@ -70,7 +70,7 @@ def measure(
 
 
 def broken_promises(given: Samples, made: Samples) -> Iterator[str]:
-    """What a codec must not do to any input [samples], in words; nothing if it did not."""
+    """List what a codec must not do to any input [samples], in words; nothing if it did not."""
     if not np.isfinite(made).all():
         yield "not finite"
         return
@@ -88,7 +88,7 @@ def broken_promises(given: Samples, made: Samples) -> Iterator[str]:
 
 
 def summarise(heard: Sequence[Heard]) -> list[Heard]:
-    """All clips of a condition together, in the order the conditions come."""
+    """Join all clips of a condition, in the order the conditions come."""
     rows = []
     for name in dict.fromkeys(h.condition for h in heard):
         own = [h for h in heard if h.condition == name]
@@ -110,10 +110,10 @@ def summarise(heard: Sequence[Heard]) -> list[Heard]:
 
 
 def level(samples: Samples) -> float:
-    """RMS of [samples] about their mean, in dBFS."""
+    """Measure the RMS of [samples] about their mean, in dBFS."""
     return decibels(float(np.std(samples, dtype=np.float64)))
 
 
 def decibels(amplitude: float) -> float:
-    """Of full scale, from LOWEST on."""
+    """Turn a power into decibels of full scale, from LOWEST on."""
     return max(LOWEST, 20 * float(np.log10(max(amplitude, 1e-30))))

@@ -83,7 +83,7 @@ class Race:
         self.steps = len(specs) * (rounds + 2)
 
     def run(self) -> Iterator[Speed | None]:
-        """Yields None `steps` times as work is done, then a row for each codec.
+        """Measure: yields None `steps` times as work is done, then a row for each codec.
 
         Raises:
             AudioDecError: a codec fails.
@@ -128,7 +128,7 @@ def _p99_ms(seconds: Sequence[float]) -> float | None:
 
 @contextmanager
 def _process(specs: Sequence[Spec], samples: Samples) -> Iterator[ProcessPoolExecutor]:
-    """A fresh process with these codecs, whose libraries see that they may use one thread."""
+    """Start a fresh process with these codecs, whose libraries see that they may use one thread."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ |= ONE_THREAD
     spawn = multiprocessing.get_context("spawn")
@@ -178,7 +178,7 @@ def _stream(codec: Live, samples: Samples) -> tuple[list[float], list[float]]:
 def _timed(
     step: Callable[[Given], Made], values: Iterable[Given]
 ) -> tuple[list[Made], list[float]]:
-    """What a step makes of each value, and the seconds it takes for each."""
+    """Take a step for each value, and give what it made and the seconds that it took."""
     made, seconds = [], []
     for value in values:
         begin = time.perf_counter()
@@ -199,7 +199,7 @@ def _peak_memory() -> float | None:
 
 
 def model_size(folder: Path) -> tuple[float, int]:
-    """MB of a model's files, and its number of parameters, buffers included.
+    """Measure MB of a model's files, and its number of parameters, buffers included.
 
     Raises:
         ModelError: it holds no weights that can be read.

@@ -61,13 +61,13 @@ def measure(runtime: Runtime, streams: int, ticks: int, frames: int = 1) -> Load
 
 
 def table(runtime: Runtime, ticks: int, frames: int = 1) -> Iterator[Load]:
-    """`measure` for each of `COUNTS`."""
+    """Measure each of `COUNTS`, one after the other."""
     for count in COUNTS:
         yield measure(runtime, count, ticks, frames)
 
 
 def held(loads: list[Load], clock: str, measured: Callable[[int], Load]) -> Load | None:
-    """The most streams inside their deadline, between the last row of a table that is and the
+    """Find the most streams inside their deadline, between the last row of a table that is and the
     next one.
 
     Args:

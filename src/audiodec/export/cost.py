@@ -11,7 +11,8 @@ FRAMES = 100
 
 
 def network_macs(network: Network) -> tuple[float, float]:
-    """MACs/s of encoding (search of all codebooks included) and of decoding, for one stream."""
+    """Count the MACs/s of encoding (search of all codebooks included) and of decoding, for one
+    stream."""
     config = network.config
     audio = torch.zeros(1, config.channels, FRAMES * config.hop)
     seconds = FRAMES / config.frame_rate

@@ -47,7 +47,7 @@ FORMS: dict[type, type] = {
 
 
 def for_graphs(network: Network) -> Network:
-    """A copy of a network whose layers are the ones above. Names of weights and states stay."""
+    """Copy a network, its layers replaced by the ones above. Names of weights and states stay."""
     copied = copy.deepcopy(network)
     for layer in copied.modules():
         if type(layer) in FORMS:

@@ -76,7 +76,7 @@ def _replace(node: ir.Node, value: ir.Value | None) -> None:
 
 
 def squeeze_of(value: ir.Value | None) -> ir.Node | None:
-    """The Squeeze of named axes that a value comes from."""
+    """Find the Squeeze of named axes that a value comes from."""
     node = None if value is None else value.producer()
     named = node is not None and node.op_type == "Squeeze" and len(node.inputs) == 2
     return node if named else None

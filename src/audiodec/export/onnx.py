@@ -252,7 +252,7 @@ def _run(runtime: Runtime, audio: Samples, codes: Codes) -> tuple[Samples, Sampl
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter logs about optional packages that do not concern us."""
+    """Silence what the exporter logs about optional packages that do not concern us."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

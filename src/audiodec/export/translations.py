@@ -38,8 +38,8 @@ def _conv1d(
     dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Any:
-    """A convolution of two dimensions, one of size 1: onnxruntime has blocked kernels for those
-    only, about a third faster on short windows."""
+    """Translate a convolution to two dimensions, one of size 1: onnxruntime has blocked kernels for
+    those only, about a third faster on short windows."""
     assert not any(padding)
     y = op.Conv(
         op.Unsqueeze(x, [2]), op.Unsqueeze(weight, [2]), bias,
@@ -49,8 +49,8 @@ def _conv1d(
 
 
 def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """A pointwise convolution over an image of batch x frames: for a few frames onnxruntime's
-    blocked convolutions read the weights a third faster than matrix products do."""
+    """Translate a pointwise convolution to an image of batch x frames: for a few frames
+    onnxruntime's blocked convolutions read the weights a third faster than matrix products do."""
     image = op.Transpose(op.Unsqueeze(x, [0]), perm=[0, 3, 1, 2])
     y = op.Conv(image, op.Unsqueeze(weight, [2, 3]), bias)
     return op.Squeeze(op.Transpose(y, perm=[0, 2, 3, 1]), [0])

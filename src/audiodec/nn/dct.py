@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def dct_matrix(size: int) -> Tensor:
-    """Orthonormal DCT-II, [bin, sample]; its transpose is the inverse."""
+    """Make the orthonormal DCT-II, [bin, sample]; its transpose is the inverse."""
     sample = torch.arange(size, dtype=torch.float64) + 0.5
     bins = torch.arange(size, dtype=torch.float64)[:, None]
     matrix = torch.cos(math.pi / size * sample * bins) * math.sqrt(2 / size)
@@ -44,7 +44,7 @@ def bark_bands(bins: int, count: int, nyquist: float) -> tuple[Tensor, Tensor]:
 
 
 def even_bands(bins: int, lowest: float, nyquist: float, width: float) -> Tensor:
-    """Interpolation matrix [bands, bins] of bands of `width` Hz each, from `lowest` up.
+    """Make a matrix [bands, bins] that interpolates to bands of `width` Hz each, from `lowest` up.
 
     Linear between band centres; columns sum to 1 above `lowest` and to 0 below it.
     """

@@ -18,7 +18,7 @@ SLOPE = 0.1  # of the leaky units inside; the last one has torch's default of 0.
 def residual_block(
     channels: int, kernel: int, dilations: tuple[int, ...], groups: int
 ) -> list[Causal]:
-    """x + conv(act(dilated conv(act(x)))), once per dilation."""
+    """Make x + conv(act(dilated conv(act(x)))), once per dilation."""
     return [
         Residual(
             Chain(
@@ -69,7 +69,7 @@ class Repeat(nn.Module):
 
 
 def fusion(channels: int, c: HifiganDecoderConfig) -> list[Causal]:
-    """Several receptive fields at once: parallel blocks, or one grouped block."""
+    """Make several receptive fields at once: parallel blocks, or one grouped block."""
     if c.groups == 1:
         blocks = [Chain(*residual_block(channels, k, c.dilations, 1)) for k in c.kernels]
         return [Mean(*blocks)]

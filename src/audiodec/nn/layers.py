@@ -83,18 +83,18 @@ class CausalConvTranspose1d(Causal):
         return self.upsample(x), after
 
     def upsample(self, x: Tensor) -> Tensor:
-        """[batch, in, past + n] -> [batch, out, n * stride]."""
+        """Convolve [batch, in, past + n] to [batch, out, n * stride]."""
         y: Tensor = self.conv(x)[..., self.past * self.stride : x.shape[-1] * self.stride]
         return y if self.bias is None else y + self.bias
 
 
 def _past_samples(conv: nn.Conv1d | nn.ConvTranspose1d, batch: int, count: int) -> State:
-    """The silence before a stream, if the layer looks back at all."""
+    """Give the silence before a stream, if the layer looks back at all."""
     return {"past": conv.weight.new_zeros(batch, conv.in_channels, count)} if count else {}
 
 
 def _with_past(x: Tensor, state: State, count: int) -> tuple[Tensor, State]:
-    """The samples to convolve, and the state after them."""
+    """Give the samples to convolve, and the state after them."""
     if not count:
         return x, {}
     x = torch.cat([state["past"].to(x.dtype), x], dim=-1)
@@ -139,8 +139,8 @@ class DepthwiseFilter(Causal):
         return self.filter(x, self.weight.to(x.dtype)), after
 
     def filter(self, x: Tensor, weight: Tensor) -> Tensor:
-        """[batch, past + frames, channels], weight [kernel, channels] ->
-        [batch, frames, channels]."""
+        """Filter [batch, past + frames, channels] with weight [kernel, channels] to [batch, frames,
+        channels]."""
         frames = x.shape[1] - self.past
         starts = range(0, self.past + 1, self.dilation)
         y = x[:, self.past :] * weight[-1]

@@ -15,7 +15,7 @@ aten = torch.ops.aten
 
 
 def count_macs(run: Callable[[], Result]) -> tuple[Result, float]:
-    """What `run` returns, and its MACs: matrix products and convolutions as torch counts them.
+    """Give what `run` returns, and its MACs: matrix products and convolutions as torch counts them.
 
     What is done element by element is left out.
     """
@@ -25,7 +25,7 @@ def count_macs(run: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _lstm(x: Shape, w: Shape, u: Shape, *_: Any, **__: Any) -> int:
-    """A layer over x [time, batch, channels]."""
+    """Run a layer over x [time, batch, channels]."""
     return 2 * x[0] * x[1] * (math.prod(w) + math.prod(u))
 
 

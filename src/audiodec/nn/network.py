@@ -38,7 +38,7 @@ class Network(nn.Module):
 
 
 def make_encoder(config: CodecConfig) -> Causal:
-    """The encoder of the kind that the configuration asks for."""
+    """Make the encoder of the kind that the configuration asks for."""
     part, dim = config.encoder, config.quantizer.dim
     if isinstance(part, SpectralEncoderConfig):
         return SpectralEncoder(part, hop=config.hop, sample_rate=config.sample_rate, dim=dim)
@@ -46,7 +46,7 @@ def make_encoder(config: CodecConfig) -> Causal:
 
 
 def make_decoder(config: CodecConfig) -> Causal:
-    """The decoder of the kind that the configuration asks for."""
+    """Make the decoder of the kind that the configuration asks for."""
     part, dim = config.decoder, config.quantizer.dim
     if isinstance(part, SpectralDecoderConfig):
         return SpectralDecoder(part, hop=config.hop, sample_rate=config.sample_rate, dim=dim)

@@ -29,7 +29,7 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("mean", torch.zeros(config.dim))  # taken off before the first codebook
 
     def encode(self, latents: Tensor, num_codebooks: int | None = None) -> Tensor:
-        """Greedy search.
+        """Find codes for latents [batch, dim, frames] by greedy search.
 
         Args:
             latents: what the encoder gave, [batch, dim, frames].
@@ -43,7 +43,7 @@ class ResidualQuantizer(nn.Module):
     def search(
         self, centred: Tensor, num_codebooks: int | None = None, beam_width: int = 1
     ) -> Tensor:
-        """Codes for latents whose mean is taken off already.
+        """Find codes for latents whose mean is taken off already.
 
         Args:
             centred: [batch, frames, dim].
@@ -61,8 +61,8 @@ class ResidualQuantizer(nn.Module):
         return codes.view(-1, batch, frames).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [batch, codebooks, frames], -1 where one is absent -> centred quantized latents
-        [batch, dim, frames]."""
+        """Turn codes [batch, codebooks, frames], -1 where one is absent, into centred quantized
+        latents [batch, dim, frames]."""
         size, dim = self.codebooks.shape[1:]
         offset = size * torch.arange(codes.shape[1], device=codes.device)[:, None]
         vectors = functional.embedding(codes.clamp_min(0) + offset, self.codebooks.view(-1, dim))
@@ -70,12 +70,12 @@ class ResidualQuantizer(nn.Module):
 
 
 def nearest(x: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the nearest code vector by squared Euclidean distance: [n, dim] -> [n]."""
+    """Find the nearest code vector by squared Euclidean distance: [n, dim] -> [n]."""
     return torch.addmm(codebook.square().sum(1), x, codebook.t(), alpha=-2).argmin(1)
 
 
 def search(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
-    """Greedy residual search.
+    """Find codes codebook by codebook, each the nearest to what is left (greedy residual search).
 
     Args:
         x: centred latents, [n, dim].
@@ -93,7 +93,7 @@ def search(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def beam_search(x: Tensor, codebooks: Tensor, width: int) -> Tensor:
-    """The best of the `width` code sequences that are kept from codebook to codebook.
+    """Find the best of the `width` code sequences that are kept from codebook to codebook.
 
     Args:
         x: centred latents, [n, dim].

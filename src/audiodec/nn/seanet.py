@@ -16,7 +16,7 @@ DILATIONS = (1, 3, 9)  # of the residual units in each block
 
 
 def residual_units(channels: int) -> list[Causal]:
-    """x + conv(act(dilated conv(act(x)))), once per dilation."""
+    """Make x + conv(act(dilated conv(act(x)))), once per dilation."""
     return [
         Residual(
             Chain(

@@ -20,7 +20,7 @@ from audiodec.nn.streaming import Causal, Chain, Pointwise, Residual, State, nes
 
 
 def linear(inputs: int, outputs: int, scale: float = 1.0) -> nn.Linear:
-    """A linear map that keeps variance times scale squared; bias zero."""
+    """Make a linear map that keeps variance times scale squared; bias zero."""
     layer = nn.Linear(inputs, outputs)
     nn.init.normal_(layer.weight, std=scale / math.sqrt(inputs))
     nn.init.zeros_(layer.bias)
@@ -35,7 +35,7 @@ class FeedForward(nn.Sequential):
 
 
 def block(width: int, expansion: float, kernel: int, dilation: int) -> Residual:
-    """x + W2 SiLU(W1 filter(norm(x))). No norm on the residual stream itself, so that a linear
+    """Make x + W2 SiLU(W1 filter(norm(x))). No norm on the residual stream itself, so that a linear
     path runs from end to end and the waveform locks within minutes of training."""
     hidden = round(width * expansion)
     return Residual(
@@ -48,7 +48,7 @@ def block(width: int, expansion: float, kernel: int, dilation: int) -> Residual:
 
 
 def stack(width: int, expansion: float, kernel: int, dilations: tuple[int, ...]) -> list[Causal]:
-    """One block after another, each with its dilation."""
+    """Put one block after another, each with its dilation."""
     return [block(width, expansion, kernel, dilation) for dilation in dilations]
 
 
@@ -114,7 +114,7 @@ class SpectralFeatures(Causal):
 
     @torch.no_grad()
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """[batch, 1, frames * hop] -> [batch, frames, width]."""
+        """Compute features: [batch, 1, frames * hop] -> [batch, frames, width]."""
         new = x.reshape(x.shape[0], -1, self.hop)
         old = torch.cat([state["past"], new[:, :-1]], dim=1)
         frames = torch.cat([old, new], dim=-1)

@@ -17,7 +17,7 @@ class Causal(nn.Module):
     """A causal map over time. The base class is stateless."""
 
     def initial_state(self, batch: int) -> State:
-        """State before the first sample of `batch` streams; every tensor [batch, ...]."""
+        """Make the state before the first sample of `batch` streams; every tensor [batch, ...]."""
         return {}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -33,7 +33,7 @@ class Causal(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Offline: one step from the initial state."""
+        """Run offline: one step from the initial state."""
         return self.step(x, self.initial_state(x.shape[0]))[0]
 
 
@@ -72,7 +72,7 @@ class Chain(Causal):
 
 
 class Residual(Causal):
-    """x + inner(x)."""
+    """A part with a way around it: x + inner(x)."""
 
     def __init__(self, inner: Causal) -> None:
         super().__init__()
@@ -87,11 +87,11 @@ class Residual(Causal):
 
 
 def nest(name: str, state: State) -> State:
-    """The state of a part, under the part's name."""
+    """Put the state of a part under the part's name."""
     return {f"{name}.{key}": value for key, value in state.items()}
 
 
 def select(name: str, state: State) -> State:
-    """The state of the part called `name`: the inverse of `nest`."""
+    """Take the state of the part called `name`: the inverse of `nest`."""
     prefix = name + "."
     return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}

@@ -40,7 +40,7 @@ class Found:
 
 
 def vctk(folder: Path) -> Found:
-    """VCTK 0.92 (`wav48_silence_trimmed`, first microphone) or 0.80 (`wav48`)."""
+    """List VCTK 0.92 (`wav48_silence_trimmed`, first microphone) or 0.80 (`wav48`)."""
     for name, pattern in (("wav48_silence_trimmed", "*/*_mic1.flac"), ("wav48", "*/*.wav")):
         paths = sorted((folder / name).glob(pattern))
         if paths:
@@ -56,7 +56,7 @@ def vctk(folder: Path) -> Found:
 
 
 def libritts(folder: Path) -> Found:
-    """LibriTTS: subset/speaker/chapter/*.wav; the subsets are the splits."""
+    """List LibriTTS: subset/speaker/chapter/*.wav; the subsets are the splits."""
     splits = {"train": "train", "dev": "valid", "test": "test"}
     recordings = [
         Recording(p, p.parts[-3], splits[subset.split("-")[0]])
@@ -69,7 +69,7 @@ def libritts(folder: Path) -> Found:
 
 
 def voicebank_demand(folder: Path) -> Found:
-    """VoiceBank-DEMAND: clean_SET_wav and noisy_SET_wav with the same file names."""
+    """List VoiceBank-DEMAND: clean_SET_wav and noisy_SET_wav with the same file names."""
     recordings, missing = [], []
     for name, count in VOICEBANK.items():
         clean, noisy = (folder / f"{kind}_{name}_wav" for kind in ("clean", "noisy"))
@@ -87,7 +87,8 @@ def voicebank_demand(folder: Path) -> Found:
 
 
 def folder(path: Path) -> Found:
-    """Any folder: its first level of folders are speakers, of whom 1 in 20 each validate and test.
+    """List any folder: its first level of folders are speakers, of whom 1 in 20 each validate and
+    test.
 
     Files without a speaker's folder train.
     """
@@ -115,7 +116,7 @@ def _voice_split(speaker: str) -> str:
 
 
 def _hashed_split(speaker: str) -> str:
-    """A speaker's split by the hash of the name: it stays when others come or go."""
+    """Choose a speaker's split by the hash of the name: it stays when others come or go."""
     if not speaker:
         return "train"
     share = hashlib.sha256(speaker.encode()).digest()[0] / 256

@@ -70,7 +70,7 @@ class Problems:
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """Raises ConfigError when it is no manifest."""
+    """Read a manifest. Raises ConfigError when it is none."""
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             return [

@@ -12,8 +12,8 @@ FRAME = 0.02  # seconds of a level
 
 
 def bandwidth(samples: NDArray[np.float32], rate: int) -> float:
-    """Hz up to which a recording holds sound: where its long-term spectrum falls for good to 60 dB
-    below its peak.
+    """Measure the Hz up to which a recording holds sound: where its long-term spectrum falls for
+    good to 60 dB below its peak.
 
     Low-pass filters of encoders and of resamplers fall much deeper than that. A constant hiss
     counts as sound.
@@ -30,7 +30,8 @@ def bandwidth(samples: NDArray[np.float32], rate: int) -> float:
 
 
 def snr(samples: NDArray[np.float32], rate: int) -> float:
-    """dB from pauses to speech: between the 8th and the 95th percentile of the levels of 20 ms.
+    """Measure dB from pauses to speech: between the 8th and the 95th percentile of the levels of 20
+    ms.
 
     Args:
         samples: mono, [samples], at least 20 ms.

@@ -43,7 +43,8 @@ class Mixer:
         snr: tuple[float, float],
         room_probability: float,
     ) -> Mixer:
-        """From folders of noise and of room responses. Raises ConfigError when one is empty."""
+        """Make a mixer of folders of noise and of room responses. Raises ConfigError when one is
+        empty."""
         noises = []
         for path in (path for folder in noise for path in _audio_files(folder)):
             facts = describe_audio(str(path))
@@ -73,7 +74,7 @@ class Mixer:
         return heard
 
     def stretch(self, samples: int, random: np.random.Generator) -> Samples:
-        """A stretch of a random file of noise, [samples], repeated where the file is short."""
+        """Draw a stretch of a random file of noise, [samples], repeated where the file is short."""
         path, frames, rate = self.noises[int(random.integers(len(self.noises)))]
         length = int(np.ceil(samples * rate / self.rate)) + 64
         start = int(random.integers(max(1, frames - length + 1)))
@@ -86,7 +87,7 @@ class Mixer:
 
 
 def convolve(samples: Samples, response: Samples) -> Samples:
-    """Filtered samples [..., samples], as many as there were."""
+    """Filter samples [..., samples] into as many as there were."""
     size = samples.shape[-1] + len(response)
     spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
     return np.fft.irfft(spectrum, size)[..., : samples.shape[-1]].astype(np.float32)

@@ -11,7 +11,7 @@ from audiodec.errors import MissingExtraError
 
 
 def simulate(count: int, rate: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """Responses [samples] from talker to microphone in random rooms.
+    """Simulate responses [samples] from talker to microphone in random rooms.
 
     Rooms of 2.5 to 8 m by 2.5 to 8 m by 2.4 to 3.5 m, reverberation (RT60) of 0.15 to 0.7 s.
 

@@ -70,7 +70,7 @@ def _build(
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The published YAML. Raises ConfigError when it is unreadable or lacks what we need."""
+    """Read the published YAML. Raises ConfigError when it is unreadable or lacks what we need."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(data["generator_params"], dict) or "sampling_rate" not in data:
@@ -83,7 +83,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> Tensors:
-    """The generator's tensors, read without unpickling anything but tensors.
+    """Read the generator's tensors, without unpickling anything but tensors.
 
     Raises:
         ModelError: unreadable, or not a published checkpoint.
@@ -99,7 +99,7 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def fold_weight_norm(tensors: Tensors) -> Tensors:
-    """weight_g * weight_v / |weight_v|, the norm over all dimensions but the first."""
+    """Compute weight_g * weight_v / |weight_v|, the norm over all dimensions but the first."""
     folded = {}
     for name, value in tensors.items():
         if name.endswith("weight_g"):
@@ -201,7 +201,7 @@ def _expect(settings: dict[str, Any], name: str, *known: Any) -> None:
 
 
 def read_statistics(path: Path, dim: int) -> tuple[Tensor, Tensor]:
-    """Mean and scale from a vocoder's `stats.npy`.
+    """Read mean and scale from a vocoder's `stats.npy`.
 
     Raises:
         ModelError: unless the file holds [2, dim] finite numbers, scales above zero.
@@ -236,7 +236,7 @@ def fill(module: nn.Module, names: list[str], tensors: Tensors) -> None:
 
 
 def encoder_names(c: SeanetEncoderConfig) -> list[str]:
-    """Published names of the encoder's and projector's convolutions."""
+    """List published names of the encoder's and projector's convolutions."""
     names = ["encoder.conv.conv"]
     for i in range(len(c.strides)):
         block = f"encoder.conv_blocks.{i}"
@@ -245,7 +245,7 @@ def encoder_names(c: SeanetEncoderConfig) -> list[str]:
 
 
 def decoder_names(c: SeanetDecoderConfig) -> list[str]:
-    """Published names of the decoder's convolutions."""
+    """List published names of the decoder's convolutions."""
     names = ["decoder.conv1.conv"]
     for i in range(len(c.strides)):
         block = f"decoder.conv_blocks.{i}" + (".1" if c.activated else "")
@@ -254,7 +254,7 @@ def decoder_names(c: SeanetDecoderConfig) -> list[str]:
 
 
 def vocoder_names(c: HifiganDecoderConfig) -> list[str]:
-    """Published names of the vocoder's convolutions."""
+    """List published names of the vocoder's convolutions."""
     names = ["input_conv.conv"]
     for i in range(len(c.strides)):
         names.append(f"upsamples.{i}.deconv")

@@ -61,7 +61,7 @@ class Controller:
         return Setting(self._rates[self._step], self._ladder[self._rung][1])
 
     def update(self, loss: float, round_trip: float | None) -> Setting:
-        """A report has come.
+        """Take a report that has come.
 
         Args:
             loss: share lost since the last report, 0 to 1.

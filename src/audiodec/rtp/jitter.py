@@ -48,11 +48,12 @@ class Delays:
 
     @property
     def lowest(self) -> float:
+        """The least of them. Raises IndexError before the first delay."""
         return self._sorted[0]
 
     @property
     def quantile(self) -> float:
-        """Raises IndexError before the first delay."""
+        """The delay that few exceed. Raises IndexError before the first one."""
         return self._sorted[int(QUANTILE * (len(self._sorted) - 1))]
 
 
@@ -104,7 +105,8 @@ class JitterBuffer:
         self._late, self._patience = 0, 0
 
     def arrive(self, index: int, entry: Entry, now: float) -> bool:
-        """Something sent at packet time `index` has come. Returns False when it is too late.
+        """Note that something sent at packet time `index` has come. Returns False when it is too
+        late.
 
         The caller makes sure that |index - next| < CAPACITY_PACKETS once playback has started.
         """
@@ -141,7 +143,7 @@ class JitterBuffer:
         return len(self._entries)
 
     def pull(self, now: float, quiet: bool) -> tuple[Action, list[Entry]]:
-        """What to play in this packet time.
+        """Decide what to play in this packet time.
 
         Args:
             quiet: whether what was played last was so quiet that a change is hardly heard.
@@ -184,7 +186,7 @@ class JitterBuffer:
         return Action.MERGE, pair
 
     def skip(self, count: int) -> None:
-        """So many packet times pass without a pull."""
+        """Let so many packet times pass without a pull."""
         if self._started:
             self._skip_to(self.next + count)
 

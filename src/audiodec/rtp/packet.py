@@ -18,7 +18,7 @@ _HEADER = struct.Struct("!BBHII")
 
 @dataclass(frozen=True)
 class RtpPacket:
-    """One packet.
+    """One packet as it stands on the wire (RFC 3550, section 5.1).
 
     Attributes:
         payload_type: 0 to 127.
@@ -70,11 +70,11 @@ class RtpPacket:
 
 
 def is_rtcp(data: bytes) -> bool:
-    """Whether a datagram is RTCP rather than RTP on the same port (RFC 5761, section 4)."""
+    """Tell whether a datagram is RTCP rather than RTP on the same port (RFC 5761, section 4)."""
     return len(data) > 1 and data[0] >> 6 == 2 and 192 <= data[1] <= 223
 
 
 def unwrap(value: int, near: int, bits: int) -> int:
-    """The integer closest to `near` that equals `value` modulo 2**bits."""
+    """Find the integer closest to `near` that equals `value` modulo 2**bits."""
     half = 1 << (bits - 1)
     return near + (value - near + half) % (1 << bits) - half

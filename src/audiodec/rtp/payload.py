@@ -107,7 +107,7 @@ class Payloader:
         self._sent: deque[bytes | None] = deque(maxlen=MAX_DISTANCE)
 
     def __call__(self, packet: bytes) -> bytes:
-        """The payload for the newest packet."""
+        """Write the payload for the newest packet."""
         copies, size = {}, 3 + len(packet)
         for distance in self.redundancy.distances:
             earlier = self._sent[-distance] if distance <= len(self._sent) else None
@@ -120,7 +120,7 @@ class Payloader:
         return to_bytes(Payload(packet, copies), self.format)
 
     def skip(self) -> None:
-        """A packet time in which nothing was sent."""
+        """Note a packet time in which nothing was sent."""
         self._sent.append(None)
 
     def _leading(self, packet: bytes) -> bytes:

@@ -14,7 +14,7 @@ LOOK = 0.1  # seconds between looks for the end, where a thread has to look
 
 @contextmanager
 def when_readable(connection: socket.socket, read: Callable[[], object]) -> Iterator[None]:
-    """Inside, `read` is called in the running event loop whenever datagrams wait.
+    """Call `read` in the running event loop whenever datagrams wait, as long as the context lasts.
 
     Windows' usual event loop cannot watch a socket; there a thread does it.
     """

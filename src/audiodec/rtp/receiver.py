@@ -28,7 +28,7 @@ class PacketDecoder(Protocol):
     """What `session.Decoder` offers a receiver."""
 
     def decode(self, packet: bytes | None, /) -> Samples:
-        """Audio of one packet, or concealment of a lost one."""
+        """Decode one packet to its audio, or conceal a lost one."""
         ...
 
 
@@ -58,7 +58,7 @@ class Counts:
     merged: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        """By name."""
+        """Give every count by its name."""
         return asdict(self)
 
 
@@ -104,7 +104,7 @@ class Reception:
         self._stray: RtpPacket | None = None  # the last packet far from where playback is
 
     def receive(self, datagram: bytes, now: float) -> None:
-        """A datagram has come; hostile ones are counted, nothing else.
+        """Take a datagram that has come; hostile ones are counted, nothing else.
 
         Args:
             now: seconds, by the clock that also drives the pulls.
@@ -119,7 +119,8 @@ class Reception:
             self.counts.invalid += 1
 
     def _accept(self, packet: RtpPacket, now: float) -> None:
-        """Raises FormatError, before anything has changed, when the packet is not to be used."""
+        """Refuse, with FormatError and before anything has changed, a packet that is not to be
+        used."""
         if packet.payload_type == SPEECH:
             payload = from_bytes(packet.payload, self._format)
         elif packet.payload_type == COMFORT_NOISE:
@@ -141,7 +142,7 @@ class Reception:
             self.buffer.offer(index - distance, Entry(copy, False, len(copy)))
 
     def _index(self, packet: RtpPacket) -> int:
-        """The packet time at which it was sent.
+        """Compute the packet time at which it was sent.
 
         Raises:
             FormatError: between packet times, or far from what is played now, unless two packets
@@ -167,7 +168,7 @@ class Reception:
         return 0
 
     def due(self, now: float) -> Turn:
-        """What the next packet time is made of; to be called once per packet time."""
+        """Decide what the next packet time is made of; to be called once per packet time."""
         quiet = self._noise_level is not None or (
             self._newest < max(SILENT_DBOV, self._loudest - QUIET_DB)
         )
@@ -179,7 +180,8 @@ class Reception:
         return Turn([self._play(entry) for entry in entries] or [None], self._noise_level)
 
     def sound(self, turn: Turn, decoded: Several[Samples]) -> Samples:
-        """The packet time of sound, [size], that became of a turn; to be called in their order.
+        """Give the packet time of sound, [size], that became of a turn; to be called in their
+        order.
 
         Args:
             decoded: of each of its packets, [size].
@@ -229,6 +231,6 @@ class Receiver(Reception):
         self._decoder = decoder
 
     def pull(self, now: float) -> Samples:
-        """The next packet time of sound, [size]; to be called once per packet time."""
+        """Give the next packet time of sound, [size]; to be called once per packet time."""
         turn = self.due(now)
         return self.sound(turn, [self._decoder.decode(packet) for packet in turn.packets])

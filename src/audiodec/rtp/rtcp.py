@@ -102,7 +102,8 @@ class Report:
         )  # fmt: skip
 
     def round_trip(self, now: float) -> float | None:
-        """Seconds to the reporter and back, at its arrival; None before it has heard from us."""
+        """Measure the seconds to the reporter and back, at its arrival; None before it has heard
+        from us."""
         if not self.last:
             return None
         ticks = (middle(now) - self.last - round(self.held * 65536)) & _32
@@ -111,7 +112,7 @@ class Report:
 
 
 def middle(time: float) -> int:
-    """The middle 32 bits of a time, never 0, which would mean none."""
+    """Take the middle 32 bits of a time, never 0, which would mean none."""
     return _ntp(time) >> 16 & _32 or 1
 
 

@@ -79,7 +79,7 @@ class Sender:
         return packets
 
     def skip(self, count: int) -> None:
-        """So many packet times pass unheard: time goes on, though nothing is sent."""
+        """Let so many packet times pass unheard: time goes on, though nothing is sent."""
         self.timestamp += count * self._size
         for _ in range(min(count, MAX_DISTANCE)):
             self._payloader.skip()

@@ -32,7 +32,7 @@ class Sequence:
             self._begin(first + SEQUENCE_ROUND)
 
     def restart(self) -> None:
-        """The stream begins anew, at any number; counts go on."""
+        """Begin the stream anew, at any number; counts go on."""
         self._before = self.expected if self.received else 0
         self._begin(0)
         self._delay: float | None = None
@@ -44,7 +44,7 @@ class Sequence:
         self._asked = first - 1  # up to where `interval` has counted
 
     def tell(self, packets: int) -> None:
-        """The sender says how many it has sent since the start."""
+        """Note how many the sender says it has sent since the start."""
         self._told = max(self._told, packets)
 
     @property
@@ -63,12 +63,12 @@ class Sequence:
         return max(self.expected, self._told) - self.received
 
     def plausible(self, sequence: int) -> bool:
-        """Whether a number belongs to the stream as it was so far (RFC 3550, A.1)."""
+        """Tell whether a number belongs to the stream as it was so far (RFC 3550, A.1)."""
         step = unwrap(sequence, self.highest, 16) - self.highest
         return self.highest < 0 or -DUPLICATE_WINDOW_PACKETS < step < MAX_DROPOUT_PACKETS
 
     def receive(self, sequence: int, delay: float) -> bool:
-        """A packet has come. Returns False for a duplicate, or one too old to tell.
+        """Note a packet that has come. Returns False for a duplicate, or one too old to tell.
 
         Args:
             sequence: modulo 2**16.

@@ -15,7 +15,7 @@ SURE_SILENCE_DBOV = -70.0  # dBov; what is quieter always is
 
 
 def level(samples: Samples) -> float:
-    """Mean power in dBov: 0 is a full-scale square wave, -127 digital silence."""
+    """Measure the mean power in dBov: 0 is a full-scale square wave, -127 digital silence."""
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     return max(-127.0, 10 * float(np.log10(max(power, 1e-13))))
 
@@ -49,12 +49,12 @@ class SilenceDetector:
 
 
 def describe(loudness: float) -> bytes:
-    """A comfort-noise payload: one byte, the level in -dBov (RFC 3389, section 3.1)."""
+    """Write a comfort-noise payload: one byte, the level in -dBov (RFC 3389, section 3.1)."""
     return bytes([round(min(127.0, max(0.0, -loudness)))])
 
 
 def described(payload: bytes) -> float:
-    """dBov of a comfort-noise payload; spectral coefficients after the level are ignored.
+    """Read the dBov of a comfort-noise payload; spectral coefficients after the level are ignored.
 
     Raises:
         FormatError: no level, or one that does not exist.
@@ -80,7 +80,7 @@ class ComfortNoise:
         self._gain = 0.0
 
     def __call__(self, count: int, loudness: float | None) -> Samples:
-        """The next samples [count], gliding to that many dBov; None: to nothing."""
+        """Give the next samples [count], gliding to that many dBov; None: to nothing."""
         gain = 0.0 if loudness is None else 10 ** (min(loudness, MAX_SILENCE_DBOV) / 20)
         white = self._random.standard_normal(count, np.float32)
         joined = np.concatenate([self._past, white])

@@ -12,11 +12,11 @@ class Guard(Protocol):
     """Protects what is sent and opens what comes."""
 
     def protect(self, packet: bytes) -> bytes:
-        """An RTP or RTCP packet, as it may travel."""
+        """Protect an RTP or RTCP packet, so that it may travel."""
         ...
 
     def open(self, datagram: bytes) -> bytes:
-        """The RTP or RTCP packet in a datagram. Raises FormatError when it is not authentic."""
+        """Open the RTP or RTCP packet in a datagram. Raises FormatError if it is not authentic."""
         ...
 
 

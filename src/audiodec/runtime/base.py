@@ -21,13 +21,13 @@ class Runtime(Protocol):
     name: str  # `onnx` or `torch`
 
     def encoder_state(self, batch: int) -> State:
-        """State of `batch` fresh encoder streams."""
+        """Make the state of `batch` fresh encoder streams."""
         ...
 
     def encode(
         self, audio: Samples, state: State, num_codebooks: int, beam_width: int
     ) -> tuple[Codes, State]:
-        """Audio [batch, channels, frames * hop] -> codes [batch, codebooks, frames].
+        """Code audio [batch, channels, frames * hop] as codes [batch, codebooks, frames].
 
         Args:
             beam_width: code sequences kept per frame while searching; 1 is the greedy search.
@@ -35,27 +35,27 @@ class Runtime(Protocol):
         ...
 
     def latents(self, audio: Samples, state: State) -> tuple[Samples, State]:
-        """What the encoder gives before quantization, less its mean, [batch, dim, frames]."""
+        """Compute the latents before quantization, less their mean, [batch, dim, frames]."""
         ...
 
     def quantize(self, latents: Samples, num_codebooks: int, beam_width: int) -> Codes:
-        """Latents less their mean, [batch, dim, frames] -> codes [batch, codebooks, frames]."""
+        """Find codes [batch, codebooks, frames] for centred latents [batch, dim, frames]."""
         ...
 
     def dequantize(self, codes: Codes) -> Samples:
-        """Codes [batch, codebooks, frames], -1 where one is absent -> quantized latents
+        """Turn codes [batch, codebooks, frames], -1 where one is absent, into quantized latents
         [batch, dim, frames]."""
         ...
 
     def decoder_state(self, batch: int) -> State:
-        """State of `batch` fresh decoder streams."""
+        """Make the state of `batch` fresh decoder streams."""
         ...
 
     def decode(self, codes: Codes, state: State) -> tuple[Samples, State]:
-        """Codes [batch, codebooks, frames], -1 where one is absent -> audio
-        [batch, channels, frames * hop]."""
+        """Decode codes [batch, codebooks, frames], -1 where one is absent, to audio [batch,
+        channels, frames * hop]."""
         ...
 
     def decode_quantized(self, quantized: Samples, state: State) -> tuple[Samples, State]:
-        """Quantized latents [batch, dim, frames] -> audio, like `decode`."""
+        """Decode quantized latents [batch, dim, frames] to audio, like `decode`."""
         ...

@@ -32,20 +32,20 @@ class Codebooks:
 
     @classmethod
     def read(cls, weights: Path) -> Codebooks:
-        """From a model's safetensors file."""
+        """Read the codebooks from a model's safetensors file."""
         with safe_open(weights, "numpy") as file:
             vectors, mean = (file.get_tensor(f"quantizer.{n}") for n in ("codebooks", "mean"))
         return cls(vectors.astype(np.float32), mean.astype(np.float32))
 
     def decode(self, codes: Codes) -> Floats:
-        """Codes [batch, codebooks, frames], -1 where one is absent -> quantized latents
+        """Turn codes [batch, codebooks, frames], -1 where one is absent, into quantized latents
         [batch, dim, frames]."""
         index = np.arange(codes.shape[1])[:, None]
         total = self._padded[index, codes].sum(1)
         return np.ascontiguousarray(total.transpose(0, 2, 1))
 
     def search(self, centred: Floats, num_codebooks: int, beam_width: int) -> Codes:
-        """The best of the `beam_width` code sequences that are kept from codebook to codebook.
+        """Find the best of the `beam_width` code sequences that are kept from codebook to codebook.
 
         Args:
             centred: latents less their mean, [batch, dim, frames].
@@ -85,7 +85,7 @@ def _smallest(cost: Floats, count: int) -> Codes:
 
 
 def check_codebooks(model: ModelFolders) -> None:
-    """Raises ModelError unless encoder and decoder mean the same by the same codes."""
+    """Check that encoder and decoder mean the same by the same codes. Raises ModelError if not."""
     ours, theirs = (Codebooks.read(folder / WEIGHTS) for folder in (model.encoder, model.decoder))
     if not np.array_equal(ours.vectors, theirs.vectors):
         raise ModelError(

@@ -19,7 +19,7 @@ from audiodec.runtime.base import State
 
 
 def load_network(folder: Path) -> Network:
-    """The network of a model folder, float32, in evaluation mode, on the CPU.
+    """Load the network of a model folder, float32, in evaluation mode, on the CPU.
 
     Raises:
         ModelError: the weights do not fit the configuration.

@@ -31,7 +31,7 @@ class EncoderBatch:
     def encode(
         self, rows: Rows, audio: Samples, num_codebooks: NDArray[np.int64], format: PacketFormat
     ) -> list[list[bytes]]:
-        """Audio [len(rows), channels, packets * frames * hop] -> the packets of each stream.
+        """Code audio [len(rows), channels, packets * frames * hop] as the packets of each stream.
 
         Args:
             num_codebooks: of each stream's packets, [len(rows)].
@@ -59,7 +59,7 @@ class DecoderBatch:
     def decode(
         self, rows: Rows, packets: list[list[bytes | None]], format: PacketFormat
     ) -> Samples:
-        """The same number of packets of each stream -> audio in [-1, 1].
+        """Decode the same number of packets of each stream to audio in [-1, 1].
 
         Args:
             packets: of each stream, checked; None where one was lost, which is never a stream's

@@ -15,7 +15,7 @@ from audiodec.serve.streams import DecoderStream, EncoderStream
 
 
 class Carrier(Protocol):
-    """Carries a stream.
+    """What carries one stream between a client and the model.
 
     Attributes:
         heard: when it last heard the client other than by a message, by the loop's clock.
@@ -25,7 +25,7 @@ class Carrier(Protocol):
     def heard(self) -> float: ...
 
     async def take(self, message: bytes) -> None:
-        """A binary message has come; returns once there is room for it.
+        """Take a binary message that has come; returns once there is room for it.
 
         Raises:
             AudioDecError: it does not fit the stream.
@@ -33,7 +33,7 @@ class Carrier(Protocol):
         ...
 
     def end(self) -> None:
-        """The client sends nothing more."""
+        """Note that the client sends nothing more."""
         ...
 
     async def run(self) -> None:
@@ -41,11 +41,11 @@ class Carrier(Protocol):
         ...
 
     def agreed(self) -> dict[str, Any]:
-        """What the server's answer says of it."""
+        """Give what the server's answer says of it."""
         ...
 
     def account(self) -> dict[str, Any]:
-        """What the end message says of it."""
+        """Give what the end message says of it."""
         ...
 
 

@@ -53,7 +53,7 @@ class Leg:
         self._sequence = secrets.randbelow(1 << 15)
 
     def receive(self, datagram: bytes, path: tuple[socket.socket, Any], now: float) -> None:
-        """A datagram of this SSRC has come, from whomever."""
+        """Take a datagram of this SSRC that has come, from whomever."""
         try:
             packet = self._guard.open(datagram)
         except FormatError:
@@ -89,7 +89,7 @@ class Leg:
 
 
 def ignore(packet: bytes, now: float) -> None:
-    """A listener that does nothing."""
+    """Make a listener that does nothing."""
 
 
 class Datagrams:
@@ -142,7 +142,7 @@ class Datagrams:
             own.close()
 
     def open(self) -> Leg:
-        """A way for a new stream; give it back with `forget`."""
+        """Open a way for a new stream; give it back with `forget`."""
         taken = {leg.own for leg in self._legs.values()} | self._legs.keys()
         ssrc = _fresh(taken)
         leg = Leg(self.port, ssrc, _fresh(taken | {ssrc}), self._limits, self._metrics)
@@ -150,7 +150,7 @@ class Datagrams:
         return leg
 
     def forget(self, leg: Leg) -> None:
-        """Its datagrams are unknown from now on."""
+        """Forget a stream: its datagrams are unknown from now on."""
         del self._legs[leg.ssrc]
 
     def _read(self, own: socket.socket) -> None:
@@ -172,7 +172,7 @@ class Datagrams:
 
 
 def _fresh(taken: set[int]) -> int:
-    """A random SSRC."""
+    """Draw a random SSRC."""
     while (ssrc := 1 + secrets.randbelow(2**32 - 1)) in taken:
         pass
     return ssrc

@@ -61,7 +61,7 @@ class Engine:
         return len(self._streams)
 
     def open_encoder(self, bitrate: float | None, frames: int, most: int) -> EncoderStream:
-        """A new stream; give it back with `close`.
+        """Open a new stream; give it back with `close`.
 
         Args:
             bitrate: kbps, the model's highest by default.
@@ -77,7 +77,7 @@ class Engine:
         return self._open(EncoderStream(config, self._row(), frames, self._work.set, bitrate, most))
 
     def open_decoder(self, frames: int) -> DecoderStream:
-        """A new stream; give it back with `close`. Raises FullError."""
+        """Open a new stream; give it back with `close`. Raises FullError."""
         return self._open(DecoderStream(self.info.codec, self._row(), frames, self._work.set))
 
     def _row(self) -> int:
@@ -97,7 +97,7 @@ class Engine:
         self._free.append(stream.row)
 
     async def run(self) -> None:
-        """Code until cancelled."""
+        """Code what waits, again and again, until cancelled."""
         loop = asyncio.get_running_loop()
         period = self.info.codec.hop / self.info.codec.sample_rate
         while True:

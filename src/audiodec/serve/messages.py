@@ -79,7 +79,7 @@ class Control(BaseModel):
 
 
 def parse(cls: type[Message], text: bytes | str) -> Message:
-    """A text message from outside. Raises RequestError."""
+    """Read a text message from outside. Raises RequestError."""
     if len(text) > MAX_TEXT:
         raise RequestError(f"a text message of more than {MAX_TEXT} bytes", Close.TOO_LONG)
     try:
@@ -91,7 +91,7 @@ def parse(cls: type[Message], text: bytes | str) -> Message:
 
 
 def read_tokens(file: Path | None) -> list[str]:
-    """Tokens of a file, one a line, and of the environment; none: access is open.
+    """Read the tokens of a file, one a line, and of the environment; none: access is open.
 
     Raises:
         ConfigError: the file cannot be read, others may read it, or it is empty.
@@ -111,7 +111,7 @@ def read_tokens(file: Path | None) -> list[str]:
 
 
 def admit(given: str, tokens: Sequence[str]) -> None:
-    """Raises RequestError unless one of the tokens was given; takes as long whichever it is."""
+    """Refuse, with RequestError, who gave none of the tokens; takes as long whichever it is."""
     data = given.encode("utf-8", "surrogatepass")
     matches = [hmac.compare_digest(data, token.encode()) for token in tokens]
     if tokens and not any(matches):

@@ -48,5 +48,5 @@ class Metrics:
             self.late.inc()
 
     def text(self) -> bytes:
-        """Prometheus' text format."""
+        """Write all figures in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -33,6 +33,7 @@ class OneRequest(ServerConnection):
         self._behind = b""
 
     def data_received(self, data: bytes) -> None:
+        """Pass on what has come, up to the end of the first request."""
         if self._answered or self.request is not None:
             super().data_received(data)
             return
@@ -47,6 +48,7 @@ class OneRequest(ServerConnection):
             super().data_received(data[end:])  # refused by the library, which ignores the rest
 
     async def handshake(self, *args: Any, **options: Any) -> None:
+        """Answer the first request, then let through what came behind it."""
         try:
             await super().handshake(*args, **options)
         finally:
@@ -60,7 +62,7 @@ class OneRequest(ServerConnection):
 def pages(
     front: WebSockets, limits: Limits, metrics: Metrics
 ) -> Callable[[ServerConnection, Request], Response | None]:
-    """Answers requests; None lets one become a WebSocket."""
+    """Answer requests; None lets one become a WebSocket."""
 
     def respond(connection: ServerConnection, request: Request) -> Response | None:
         try:

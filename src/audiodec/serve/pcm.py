@@ -18,7 +18,7 @@ FULL_SCALE = 32768  # of 16-bit integers
 
 
 def from_pcm(data: bytes, kind: str, channels: int) -> Samples:
-    """Bytes -> [channels, n].
+    """Turn bytes into samples [channels, n].
 
     Raises:
         AudioError: not a whole number of samples, or values that are not finite.
@@ -33,7 +33,7 @@ def from_pcm(data: bytes, kind: str, channels: int) -> Samples:
 
 
 def to_pcm(samples: Samples, kind: str) -> bytes:
-    """[channels, n] in [-1, 1] -> bytes."""
+    """Turn samples [channels, n] in [-1, 1] into bytes."""
     values = samples.T
     if FORMATS[kind].kind == "i":
         values = np.clip(np.rint(values * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)

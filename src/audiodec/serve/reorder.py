@@ -40,7 +40,7 @@ class Reorder:
         return blocks + self._in_order(MAX_REORDER_DATAGRAMS)
 
     def flush(self) -> list[Samples]:
-        """All that is held: nothing that is missing will come."""
+        """Give all that is held: nothing that is missing will come."""
         return self._in_order(0)
 
     def _in_order(self, patience: int) -> list[Samples]:

@@ -55,7 +55,7 @@ class _Rtp(ABC):
 
     @abstractmethod
     def _receive(self, packet: bytes, now: float) -> None:
-        """An authentic RTP packet. Raises AudioDecError when it does not fit the stream."""
+        """Take an authentic RTP packet. Raises AudioDecError when it does not fit the stream."""
 
     @abstractmethod
     async def _until_end(self) -> None:

@@ -89,7 +89,7 @@ async def serve(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """Tell whether an address can be reached from this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -34,7 +34,7 @@ class Slots:
             array[rows] = self._fresh[key]
 
     def take(self, rows: Rows) -> State:
-        """State of these streams, [len(rows), ...] each; give the next one to `put`."""
+        """Take the state of these streams, [len(rows), ...] each; give the next one to `put`."""
         if np.array_equal(rows, self._out_rows):
             return self._out
         self._bring_home()

@@ -52,7 +52,7 @@ class Stream(ABC):
 
     @abstractmethod
     def _take(self, packets: int) -> Any:
-        """The oldest of the inbox, removed from it."""
+        """Remove the oldest of the inbox, and give it."""
 
     @property
     def ready(self) -> int:
@@ -61,26 +61,26 @@ class Stream(ABC):
         return min(self.complete, room, MAX_PACKETS_AT_ONCE)
 
     def end(self) -> None:
-        """Nothing more will be written."""
+        """Note that nothing more will be written."""
         self._ended = True
         self._news.set()
         self._wake()
 
     def take(self, packets: int) -> Any:
-        """The oldest of the inbox, for the model, which then owes as many to `deliver`."""
+        """Take the oldest of the inbox for the model, which then owes as many to `deliver`."""
         self._owed += packets
         self._moved.set()
         return self._take(packets)
 
     def deliver(self, output: list[Any]) -> None:
-        """The model's output for `len(output)` packets that were taken."""
+        """Take the model's output for `len(output)` packets that were taken."""
         self._outbox += output
         self._owed -= len(output)
         self.packets += len(output)
         self._news.set()
 
     async def read(self) -> list[Any] | None:
-        """All output that waits, at least one packet's; None after the last."""
+        """Read all output that waits, at least one packet's; None after the last."""
         while not self._outbox:
             if self._ended and not self.complete and not self._owed:
                 return None
@@ -122,10 +122,12 @@ class EncoderStream(Stream):
 
     @property
     def channels(self) -> int:
+        """Channels that are coded together."""
         return self._config.channels
 
     @property
     def bitrate(self) -> float:
+        """Payload bitrate in kbps, which may change at any time."""
         return self._config.bitrate(self.codebooks)
 
     @bitrate.setter
@@ -134,6 +136,7 @@ class EncoderStream(Stream):
 
     @property
     def complete(self) -> int:
+        """Packets' worth of samples that wait in the inbox."""
         return self._filled // self._size
 
     async def write(self, samples: Samples) -> None:

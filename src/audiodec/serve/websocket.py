@@ -64,7 +64,7 @@ class WebSockets:
         await asyncio.gather(*(_part(open_, Close.LEAVING, "") for open_ in self._connections))
 
     async def serve(self, connection: ServerConnection) -> None:
-        """A connection, from hello to close."""
+        """Serve a connection, from hello to close."""
         task = asyncio.current_task()
         assert task is not None
         self._connections[connection] = task
@@ -82,7 +82,7 @@ class WebSockets:
             del self._connections[connection]
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """Raises RequestError and ConnectionClosed."""
+        """Serve one stream. Raises RequestError and ConnectionClosed."""
         try:
             hello, engine = await self._greet(connection)
             stream = self._open(hello, engine)
@@ -107,7 +107,7 @@ class WebSockets:
             self._metrics.closed.labels(reason).inc()
 
     async def _greet(self, connection: ServerConnection) -> tuple[Hello, Engine]:
-        """What the client wants, once it may have it."""
+        """Give what the client wants, once it may have it."""
         try:
             async with asyncio.timeout(self._limits.hello):
                 message = await connection.recv()
@@ -200,7 +200,7 @@ class WebSockets:
                 raise RequestError(str(error), Close.INVALID) from None
 
     async def _next(self, connection: ServerConnection, carrier: Carrier) -> str | bytes:
-        """The next message; it may be long in coming while the carrier hears the client."""
+        """Give the next message; it may be long in coming while the carrier hears the client."""
         now = asyncio.get_running_loop().time
         since = now()
         while (left := max(since, carrier.heard) + self._limits.idle - now()) > 0:
@@ -232,7 +232,7 @@ async def _part(connection: ServerConnection, code: Close, reason: str) -> None:
 
 
 def _agreed(hello: Hello, engine: Engine, stream: EncoderStream | DecoderStream) -> dict[str, Any]:
-    """The server's answer to a hello."""
+    """Write the server's answer to a hello."""
     config = engine.info.codec
     agreed = {
         "model": engine.info.id,

@@ -54,14 +54,14 @@ class Capture:
             self._news.release()
 
     def wait(self, timeout: float) -> None:
-        """Until there is something new, or seconds have passed."""
+        """Wait until there is something new, or seconds have passed."""
         self._news.acquire(timeout=timeout)
 
     def __len__(self) -> int:
         return len(self._ring)
 
     def read(self, count: int) -> Samples | None:
-        """The next [count] samples, or None; the last ones are filled up with zeros."""
+        """Give the next [count] samples, or None; the last ones are filled up with zeros."""
         ended = self.device.ended  # asked first: the last block comes before the end
         if len(self._ring) < (1 if ended else count):
             return None
@@ -74,7 +74,7 @@ class Capture:
         return self._ring.read(np.zeros(min(count, len(self._ring)), np.float32))
 
     def heard(self, now: float) -> float:
-        """Samples heard until now, those of the unfinished block included."""
+        """Count samples heard until now, those of the unfinished block included."""
         time, count = self._mark
         return count + min((now - time) * self.device.rate, self.device.block)
 
@@ -125,7 +125,7 @@ class Playout:
         self._written += written
 
     def pending(self, now: float) -> float:
-        """Samples until what is written next sounds."""
+        """Count samples until what is written next sounds."""
         time, taken = self._mark
         sounding = self.device.block - (now - time) * self.device.rate
         return self._written - taken + max(0.0, sounding) + Resampler.delay

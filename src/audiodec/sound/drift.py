@@ -87,11 +87,11 @@ class DelayControl:
         return self._drift * 1e6
 
     def missed(self, seconds: float) -> None:
-        """The sink ran dry for that long: keep more from now on."""
+        """Note that the sink ran dry for that long: keep more from now on."""
         self.target = min(self._asked + self.MOST, self.target + seconds + self.STEP)
 
     def update(self, delay: float, elapsed: float) -> float:
-        """The ratio from now on.
+        """Compute the ratio from now on.
 
         Args:
             delay: seconds, as measured now.

@@ -117,7 +117,7 @@ class LiveLoop:
         return True
 
     def _delay(self) -> float:
-        """Samples between the hearing and the sounding of the sample that is coded next."""
+        """Count samples between the hearing and the sounding of the sample that is coded next."""
         now = self._clock()
         return self._capture.heard(now) - self._coded + self._playout.pending(now)
 
@@ -146,7 +146,7 @@ class LiveLoop:
         self._times["delay"].add(1000 * delay)
 
     def snapshot(self) -> Snapshot:
-        """Figures up to now, from any thread."""
+        """Give the figures up to now, from any thread."""
         microphone, loudspeaker = self._capture.device, self._playout.device
         seconds, ms = (self._coded - self._skipped) / self._rate, 1000 / self._rate
         return Snapshot(

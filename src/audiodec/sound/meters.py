@@ -25,7 +25,7 @@ class Histogram:
         self._counts[min(max(place, 0), len(self._counts) - 1)] += 1
 
     def percentile(self, percent: float) -> float:
-        """ms; 0 before anything was added."""
+        """Give a percentile in ms; 0 before anything was added."""
         sums = np.cumsum(self._counts)
         place = np.searchsorted(sums, max(1, math.ceil(sums[-1] * percent / 100)))
         return 0.0 if not sums[-1] else float((place + 0.5) * self.STEP)
@@ -40,7 +40,7 @@ class Level:
         self.dbfs = FLOOR_DBFS
 
     def add(self, samples: Samples, rate: int) -> None:
-        """Samples [n] in [-1, 1] at `rate` Hz."""
+        """Measure samples [n] in [-1, 1] at `rate` Hz."""
         peak = 20 * math.log10(max(1e-9, float(np.abs(samples).max(initial=0))))
         self.dbfs = max(peak, self.dbfs - self.FALL * len(samples) / rate, FLOOR_DBFS)
 

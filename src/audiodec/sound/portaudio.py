@@ -32,7 +32,7 @@ class DeviceInfo:
 
 
 def list_devices() -> list[DeviceInfo]:
-    """The sound devices of this machine.
+    """List the sound devices of this machine.
 
     Raises:
         MissingExtraError: no sounddevice, or no PortAudio library.

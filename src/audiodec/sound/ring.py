@@ -28,15 +28,16 @@ class Ring:
         self._read = 0  # samples ever; the consumer's
 
     def __len__(self) -> int:
-        """Samples that wait."""
+        """Count the samples that wait."""
         return self._written - self._read
 
     @property
     def capacity(self) -> int:
+        """Samples that the ring holds at most."""
         return len(self._memory)
 
     def write(self, samples: Samples) -> int:
-        """Producer: append [n] samples; returns how many fitted, the first of them."""
+        """Append [n] samples, as the producer; returns how many fitted, the first of them."""
         written = self._written
         count = min(len(samples), self.capacity - (written - self._read))
         start = written % self.capacity
@@ -47,7 +48,7 @@ class Ring:
         return count
 
     def read(self, out: Samples) -> int:
-        """Consumer: fill the start of `out`, [n]; returns how many samples there were."""
+        """Fill the start of `out`, [n], as the consumer; returns how many samples there were."""
         read = self._read
         count = min(len(out), self._written - read)
         start = read % self.capacity

@@ -114,7 +114,7 @@ class SimulatedLoudspeaker(_Simulated):
         self._run(tick, blocks=0)
 
     def sounded(self) -> Samples:
-        """All that sounded, [samples]; sample n at `begin + n / true_rate`."""
+        """Give all that sounded, [samples]; sample n at `begin + n / true_rate`."""
         return np.concatenate(self._blocks)
 
 

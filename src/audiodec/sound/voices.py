@@ -54,7 +54,7 @@ class FileSource:
 
 @contextmanager
 def file_source(path: str, rate: int) -> Iterator[FileSource]:
-    """A file to speak from. Raises AudioError when it cannot be read."""
+    """Open a file to speak from. Raises AudioError when it cannot be read."""
     with open_audio(path) as audio:
         yield FileSource(audio, rate)
 
@@ -68,7 +68,7 @@ class Muted:
         return np.zeros(count, np.float32)
 
     def write(self, samples: Samples) -> None:
-        """Sound goes nowhere."""
+        """Drop the samples: sound goes nowhere."""
 
 
 def _delay(device: AudioDevice, step: float) -> float:
@@ -104,7 +104,7 @@ class Microphone:
         self._ring.write(block)
 
     def read(self, count: int) -> Samples:
-        """The next [count] samples; silence in place of what the device has not delivered."""
+        """Give the next [count] samples; silence in place of what the device has not delivered."""
         heard = np.empty(len(self._ring), np.float32)
         heard = heard[: self._ring.read(heard)]
         ratio = self._control.update(len(self._waiting) / self._device.rate, self._step)

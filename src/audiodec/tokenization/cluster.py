@@ -29,7 +29,7 @@ TASKS = 4  # per actor at least, so that none is idle for long at the end
 
 
 def run_ray(job: Job, files: Sequence[File], jobs: int, address: str) -> Iterator[Outcome]:
-    """Outcomes in the order in which they are ready.
+    """Run the job on a Ray cluster; yields outcomes in the order in which they are ready.
 
     Ray starts an actor that died anew and repeats its task. A task that fails TRIES times is left
     out, and its files are tried again one by one, so that a bad one takes no other with it.
@@ -73,7 +73,7 @@ def _connected(address: str, jobs: int) -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Raises OSError or ValueError unless something listens there; Ray would wait for ever."""
+    """Refuse, with OSError or ValueError, where nothing listens; Ray would wait for ever."""
     if ":" in address:
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), CONNECT).close()
@@ -109,7 +109,7 @@ class _Actor:
         self._tokenizer = Tokenizer(job)
 
     def __call__(self, file: dict[str, Any]) -> dict[str, Any]:
-        """A row of Ray Data is a dict of plain values."""
+        """Make a row of Ray Data: a dict of plain values."""
         outcome = self._tokenizer(File(**file))
         if isinstance(outcome, Failure):
             return {"number": outcome.number, "reason": outcome.reason, "codes": b"",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audiodec
-from audiodec.adc import Count, blocks, resampled
-from audiodec.arrays import Samples
+from audiodec.arrays import Codes, Samples
+from audiodec.audio_files.blocks import Blocks
 from audiodec.audio_files.reading import open_audio
 from audiodec.bitstream.container import MAX_CHANNELS
 from audiodec.errors import AudioDecError, AudioError, ModelError
 from audiodec.pretrained import WEIGHTS
+from audiodec.runtime.base import CHUNK, State
+from audiodec.runtime.steps import Steps
 from audiodec.tokenization.listing import File
 
 REASON = 200  # characters kept of what went wrong with a file
@@ -38,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Tokens:
-    """A file, coded.
+    """The codes of a file, and what is known of it.
 
     Attributes:
         number: of the file in the list.
@@ -99,26 +100,17 @@ class Tokenizer:
         with open_audio(file.location) as audio:
             if audio.channels > MAX_CHANNELS or (together > 1 and audio.channels != together):
                 raise AudioError(f"{audio.channels} channels, the model takes {together}")
-            original, coded = Count(), Count()
-            pieces = resampled(audio, together == 1, codec.sample_rate, original)
-            state, codes = codec.runtime.encoder_state(1), []
-            for block in blocks(_counted(pieces, coded), codec.hop):
-                made, state = codec.runtime.encode(
-                    np.ascontiguousarray(block)[None],
-                    state,
-                    self._job.codebooks,
-                    self._job.beam_width,
-                )
-                codes.append(made[0].astype(np.uint16))  # a codebook has at most 2^16 entries
+            blocks = Blocks(audio, codec.sample_rate, codec.hop, CHUNK, mono=together == 1)
+            steps = Steps(self._encode, codec.runtime.encoder_state(1))
+            # A codebook has at most 2^16 entries.
+            codes = [c[0].astype(np.uint16) for c in steps.through(b[None] for b in blocks)]
             if not codes:
                 raise AudioError("it holds no audio")
             return Tokens(
-                file.number, coded.samples, audio.rate, original.samples,
+                file.number, blocks.samples, audio.rate, blocks.samples_read,
                 np.concatenate(codes, axis=1), audio.missing_seconds, audio.warnings,
             )  # fmt: skip
 
-
-def _counted(pieces: Iterator[Samples], count: Count) -> Iterator[Samples]:
-    for piece in pieces:
-        count.samples += piece.shape[1]
-        yield piece
+    def _encode(self, audio: Samples, state: State) -> tuple[Codes, State]:
+        job = self._job
+        return self._codec.runtime.encode(audio, state, job.codebooks, job.beam_width)

@@ -64,7 +64,7 @@ class Shard:
 
 
 def read_journal(folder: Path) -> tuple[Settings, list[Shard]]:
-    """The settings and the finished shards.
+    """Read the settings and the finished shards.
 
     Raises:
         FormatError: there is no journal, or it is not one.
@@ -159,6 +159,7 @@ class Journal:
                 path.unlink()
 
     def next_name(self, suffix: str) -> str:
+        """Name the file of the next shard."""
         return f"{SHARD}{len(self.shards):05d}{suffix}"
 
     def add(self, shard: Shard) -> None:

@@ -32,7 +32,7 @@ class File:
 
 
 def read_list(source: Path) -> tuple[list[File], list[str]]:
-    """The files of a manifest (.csv), of a folder (all audio below it) or of a text file that
+    """Read the files of a manifest (.csv), of a folder (all audio below it) or of a text file that
     names one per line; and what of a folder is passed over, a line each.
 
     Raises:
@@ -53,7 +53,7 @@ def read_list(source: Path) -> tuple[list[File], list[str]]:
 
 
 def _is_text(path: str) -> bool:
-    """False for a file name whose bytes are no text, which Parquet and JSON could not hold."""
+    """Tell whether a file name is text; Parquet and JSON could not hold other bytes."""
     try:
         return bool(path.encode("utf-8"))
     except UnicodeEncodeError:
@@ -87,7 +87,7 @@ def _entries(source: Path, left_out: list[str]) -> Iterator[tuple[str, str, str]
 
 
 def list_hash(files: Sequence[File]) -> str:
-    """SHA-256 of what the list says, by which a later run knows it is the same."""
+    """Hash what the list says (SHA-256), by which a later run knows it is the same."""
     digest = hashlib.sha256()
     for file in files:
         digest.update("\0".join((file.path, file.speaker, file.split, "\n")).encode("utf-8"))

@@ -17,7 +17,8 @@ _spawn = multiprocessing.get_context("spawn")  # forking beside onnxruntime's th
 
 
 def run_local(job: Job, files: Sequence[File], jobs: int) -> Iterator[Outcome]:
-    """Outcomes in the order in which they are ready.
+    """Run the job in processes of this machine; yields outcomes in the order in which they are
+    ready.
 
     Args:
         jobs: processes.
@@ -59,7 +60,7 @@ def run_local(job: Job, files: Sequence[File], jobs: int) -> Iterator[Outcome]:
 
 
 def lost(file: File) -> Failure:
-    """What is said of a file of which one worker after the other died."""
+    """Tell of a file that one worker after the other died of it."""
     return Failure(file.number, f"{TRIES} workers died of it (out of memory?)")
 
 
@@ -87,7 +88,7 @@ class _Worker:
 
 
 def _serve(job: Job, connection: Connection) -> None:
-    """A worker's life; it ends with the pipe, when the command is gone."""
+    """Live a worker's life; it ends with the pipe, when the command is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
     try:
         tokenizer = Tokenizer(job)

@@ -28,7 +28,7 @@ class Output:
         self._seconds = 0.0
 
     def add(self, row: Row, codes: Codes) -> None:
-        """Codes [codebooks, frames] of a file."""
+        """Add the codes [codebooks, frames] of a file."""
         self._rows.append((row, codes))
         self._seconds += row.samples / row.sample_rate
         if self._seconds >= self._settings.shard_hours * HOUR:

@@ -27,6 +27,8 @@ SCHEMA = pa.schema(
 
 
 class Parquet:
+    """Shards as Parquet files (needs pyarrow)."""
+
     suffix = ".parquet"
 
     def write(self, file: BinaryIO, rows: Sequence[tuple[Row, Codes]], settings: Settings) -> None:

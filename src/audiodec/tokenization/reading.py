@@ -13,7 +13,7 @@ from audiodec.tokenization.webdataset import WebDataset
 
 
 def layout_of(kind: Format) -> Layout:
-    """Raises MissingExtraError: Parquet without pyarrow."""
+    """Give the layout of that name. Raises MissingExtraError: Parquet without pyarrow."""
     if kind == "webdataset":
         return WebDataset()
     try:
@@ -24,7 +24,7 @@ def layout_of(kind: Format) -> Layout:
 
 
 def read_codes(folder: str | Path, model: str | Path | None = None) -> Iterator[tuple[Row, Codes]]:
-    """What `audiodec tokenize` wrote, finished shards only, one file at a time.
+    """Read what `audiodec tokenize` wrote, finished shards only, one file at a time.
 
     Args:
         folder: its OUT.

@@ -48,16 +48,16 @@ class Layout(Protocol):
     suffix: str
 
     def write(self, file: BinaryIO, rows: Sequence[tuple[Row, Codes]], settings: Settings) -> None:
-        """A whole shard."""
+        """Write a whole shard to a file."""
         ...
 
     def read(self, path: Path, settings: Settings) -> Iterator[tuple[Row, Codes]]:
-        """Its rows. Raises FormatError when it is damaged or of another job."""
+        """Read the rows of a shard. Raises FormatError when it is damaged or of another job."""
         ...
 
 
 def shaped(row: Row, codes: Codes, settings: Settings) -> Codes:
-    """Flat codes as [codebooks, frames]. Raises FormatError where a row cannot be true."""
+    """Shape flat codes as [codebooks, frames]. Raises FormatError where a row cannot be true."""
     true = (
         (row.codebooks, row.sample_rate) == (settings.codebooks, settings.sample_rate)
         and row.frames == -(-row.samples // settings.hop)

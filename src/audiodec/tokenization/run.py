@@ -53,7 +53,7 @@ class Plan:
         kind: Format = "parquet",
         shard_hours: float = 2,
     ) -> Plan:
-        """Args like the command's options.
+        """Make a plan of the command's options, and check it.
 
         Raises:
             ConfigError: no list of files, or a bitrate or beam width that is not offered.
@@ -171,7 +171,7 @@ def _row(plan: Plan, tokens: Tokens) -> Row:
 
 
 def _write_failed(path: Path, files: Sequence[File], failures: Sequence[Failure]) -> None:
-    """The list of what the last run could not code; none when there is nothing to list."""
+    """List what the last run could not code; no list when there is nothing in it."""
     if not failures:
         path.unlink(missing_ok=True)
         return

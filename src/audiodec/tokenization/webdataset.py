@@ -20,6 +20,8 @@ MAX_JSON = 1 << 16  # bytes
 
 
 class WebDataset:
+    """Shards as tar files, which WebDataset reads."""
+
     suffix = ".tar"
 
     def write(self, file: BinaryIO, rows: Sequence[tuple[Row, Codes]], settings: Settings) -> None:
@@ -58,7 +60,8 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo | None, most: int) ->
 
 
 def _array(data: bytes) -> Codes:
-    """The array of a .npy file; what its header claims is checked before anything is allocated."""
+    """Read the array of a .npy file; what its header claims is checked before anything is
+    allocated."""
     file = io.BytesIO(data)
     np.lib.format.read_magic(file)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)

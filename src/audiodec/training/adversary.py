@@ -21,7 +21,7 @@ class AdversarialLoss(nn.Module):
         self.discriminators = discriminators
 
     def generator(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """`adversarial` and `feature_matching`, for the generator's step.
+        """Compute `adversarial` and `feature_matching`, for the generator's step.
 
         Args:
             output, target: waveforms, [batch, channels, samples].
@@ -35,7 +35,7 @@ class AdversarialLoss(nn.Module):
         }
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """The discriminators' own loss: real ones to 1, made ones to 0."""
+        """Compute the discriminators' own loss: real ones to 1, made ones to 0."""
         real, fake = self.discriminators(target), self.discriminators(output.detach())
         return _sum(
             [

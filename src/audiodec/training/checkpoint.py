@@ -27,7 +27,7 @@ def save(state: dict[str, Any], run: Path) -> None:
 
 
 def load(run: Path) -> dict[str, Any]:
-    """The run's checkpoint. Raises ModelError when there is none or it is damaged."""
+    """Load the run's checkpoint. Raises ModelError when there is none or it is damaged."""
     path = run / LAST
     if not path.is_file():
         raise ModelError(f"{run} has no {LAST}: nothing to resume or export")
@@ -40,7 +40,7 @@ def load(run: Path) -> dict[str, Any]:
 
 
 def trained_network(run: Path) -> Network:
-    """The network of a run's last checkpoint, in evaluation mode.
+    """Load the network of a run's last checkpoint, in evaluation mode.
 
     Raises:
         ModelError: no checkpoint, damaged, or the codebooks have not started yet.

@@ -151,7 +151,7 @@ class CodebookLearner(nn.Module):
 
 
 def kmeans(x: Tensor, codebook: Tensor, generator: torch.Generator, iterations: int) -> Tensor:
-    """Lloyd's algorithm, in place on `codebook` [size, dim]; returns the usage counts [size]."""
+    """Run Lloyd's algorithm in place on `codebook` [size, dim]; returns the usage counts [size]."""
     size = len(codebook)
     if len(x) < size:
         raise ValueError(f"k-means needs at least {size} vectors, got {len(x)}")
@@ -166,7 +166,7 @@ def kmeans(x: Tensor, codebook: Tensor, generator: torch.Generator, iterations: 
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
-    """exp(entropy) of the codes used: [codebooks, n] -> [codebooks]; `size` at the most."""
+    """Compute exp(entropy) of the codes used: [codebooks, n] -> [codebooks]; `size` at the most."""
     p = torch.stack([counts(c, size) for c in codes]) / codes.shape[1]
     return torch.exp(torch.special.entr(p).sum(1))
 
@@ -175,11 +175,11 @@ def perplexity(codes: Tensor, size: int) -> Tensor:
 
 
 def counts(index: Tensor, size: int) -> Tensor:
-    """How often each of `size` codes occurs in `index` [n], float32, [size]."""
+    """Count how often each of `size` codes occurs in `index` [n], float32, [size]."""
     ones = torch.ones(len(index), device=index.device)
     return torch.zeros(size, device=index.device).index_add_(0, index, ones)
 
 
 def random_rows(x: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Indices of `count` random rows of `x`, the same on every kind of device."""
+    """Draw indices of `count` random rows of `x`, the same on every kind of device."""
     return torch.randint(len(x), (count,), generator=generator).to(x.device)

@@ -46,7 +46,7 @@ class Clip:
 
 @dataclass
 class Batch:
-    """Training input.
+    """What one training step gets.
 
     Attributes:
         input: what the encoder hears, [batch, channels, samples], float32 in [-1, 1].
@@ -62,7 +62,7 @@ class Batch:
 def find_clips(
     source: Source, shortest: float, channels: int = 1, remarks: list[str] | None = None
 ) -> list[Clip]:
-    """Recordings of a source that hold at least `shortest` seconds and `channels` channels.
+    """Find recordings of a source that hold at least `shortest` seconds and `channels` channels.
 
     Args:
         remarks: takes a line for every file of a folder with which something is wrong.
@@ -132,7 +132,7 @@ class Pool:
 
 
 def shares(clips: list[Clip]) -> NDArray[np.float64]:
-    """How often each clip is drawn: every speaker equally, and within one by length."""
+    """Compute how often each clip is drawn: every speaker equally, and within one by length."""
     seconds = np.array([clip.length / clip.rate for clip in clips])
     _, who = np.unique([clip.speaker for clip in clips], return_inverse=True)
     total = np.bincount(who, seconds)
@@ -199,7 +199,7 @@ class Crops(Dataset[Batch]):
         return self.items(step, range(first, first + self.data.batch))
 
     def items(self, step: int, numbers: range) -> Batch:
-        """Items of the global batch of a step."""
+        """Draw the items of the global batch of a step."""
         made = [self._crop(np.random.default_rng([self.seed, step, n])) for n in numbers]
         heard, said = (torch.from_numpy(np.stack([m[i] for m in made])) for i in (0, 1))
         return Batch(heard, said, torch.tensor([m[2] for m in made]))
@@ -235,7 +235,7 @@ class Crops(Dataset[Batch]):
     def _read(
         self, clip: Clip, speed: float, random: np.random.Generator
     ) -> tuple[Samples, Samples]:
-        """A crop and its noisy version (or itself), played `speed` times as fast: pitch and
+        """Read a crop and its noisy version (or itself), played `speed` times as fast: pitch and
         formants move together."""
         ratio = speed * clip.rate / self.rate
         spare = int(0.5 * MARGIN * clip.rate)  # resamplers swallow some samples at the end

@@ -30,7 +30,7 @@ class Hardware:
     nodes: int = 1
 
     def device(self) -> torch.device:
-        """The kind of device.
+        """Name the kind of device.
 
         Raises:
             ConfigError: this machine, or this build of torch, has none of that kind.
@@ -47,7 +47,7 @@ class Hardware:
 
 
 def fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether matrix products gain by bfloat16.
+    """Tell whether matrix products gain by bfloat16.
 
     A CPU without instructions for it is about thirty times slower in bfloat16 than in float32.
     """
@@ -58,7 +58,7 @@ def fast_in_bfloat16(device: torch.device) -> bool:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> str:
-    """The precision that `auto` stands for on a device."""
+    """Choose the precision that `auto` stands for on a device."""
     if precision != "auto":
         return precision
     return "bf16-mixed" if fast_in_bfloat16(device) else "32-true"

@@ -150,7 +150,7 @@ class Discriminators(nn.Module):
             self.others.extend(FrameDiscriminator(size, width) for size in FRAMES)
 
     def forward(self, x: Tensor) -> list[Features]:
-        """[batch, channels, samples] -> feature maps of each discriminator."""
+        """Compute the feature maps of each discriminator for [batch, channels, samples]."""
         return list(self._run(x.reshape(-1, 1, x.shape[-1])))
 
     def _run(self, x: Tensor) -> Iterator[Features]:

@@ -62,7 +62,7 @@ def with_weight_norm(network: Network) -> None:
 
 
 def _plain(part: EncoderConfig | DecoderConfig) -> EncoderConfig | DecoderConfig:
-    """A part's configuration apart from how its weights learn."""
+    """Give a part's configuration apart from how its weights learn."""
     if isinstance(part, SpectralEncoderConfig | SpectralDecoderConfig):
         return part
     return dataclasses.replace(part, weight_norm=False)

@@ -48,7 +48,7 @@ class SpectralLoss(nn.Module):
         self.register_buffer("weight", weight / weight.sum(), persistent=False)
 
     def forward(self, output: Tensor, target: Tensor, bandwidth: Tensor) -> dict[str, Tensor]:
-        """Losses by name: `mel`, and `complex` and `magnitude` for windows of 512 or more.
+        """Compute losses by name: `mel`, and `complex` and `magnitude` for windows of 512 or more.
 
         Args:
             output, target: waveforms, [batch, samples].
@@ -113,7 +113,7 @@ class LevelLoss(nn.Module):
         self.register_buffer("kept", kept, persistent=False)
 
     def forward(self, output: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
-        """Mean difference in bel.
+        """Compute the mean difference in bel.
 
         Args:
             output, target: waveforms, [batch, samples].

@@ -69,13 +69,13 @@ class Monitor:
             self.progress.console.print(line, highlight=False, markup=False)
 
     def enter_phase(self, name: str, seconds: float) -> None:
-        """The run of a stage begins or goes on, with that much audio in one step."""
+        """Show that the run of a stage begins or goes on, with that much audio in one step."""
         self.seconds = seconds
         self.perplexity = np.zeros(0)
         self.say(f"stage {name}")
 
     def log(self, step: int, values: dict[str, float], perplexity: list[float]) -> None:
-        """Record one step."""
+        """Record the values of one step."""
         for name, value in values.items():
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value, count + 1)

@@ -20,7 +20,7 @@ Groups = list[dict[str, Any]]
 def make_optimizer(
     parts: Iterable[tuple[str, nn.Module]], settings: Optimizer
 ) -> torch.optim.Optimizer:
-    """An optimiser whose groups bear the names of the parts."""
+    """Make an optimiser whose groups bear the names of the parts."""
     groups = [{"params": list(part.parameters()), "name": name} for name, part in parts]
     return MuonAdamW(groups, settings) if settings.muon else _adam(groups, settings)
 
@@ -55,7 +55,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix with the same singular vectors whose singular values are near 1 (0.7 to 1.2).
+    """Compute a matrix with the same singular vectors whose singular values are near 1 (0.7 to
+    1.2).
 
     Five Newton-Schulz iterations of degree five, with Jordan's coefficients.
     """
@@ -85,6 +86,7 @@ class MuonAdamW(torch.optim.Optimizer):
         self.muon.state = self.adam.state = self.state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state of both optimisers."""
         super().load_state_dict(state_dict)
         self._share()
 
@@ -94,7 +96,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
 
 def _only(group: dict[str, Any], matrices: bool) -> dict[str, Any]:
-    """The group's large matrices, or the rest of it."""
+    """Choose the group's large matrices, or the rest of it."""
     kept = [
         p for p in group["params"] if (p.ndim == 2 and min(p.shape) >= SMALLEST_SIDE) == matrices
     ]

@@ -7,14 +7,15 @@ from torch import Tensor, distributed
 
 
 def world() -> tuple[int, int]:
-    """(this process, number of processes)."""
+    """Give (this process, number of processes)."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def gathered(x: Tensor) -> Tensor:
-    """The items of every process, in order, without gradient: [n, ...] -> [processes * n, ...]."""
+    """Gather the items of every process, in order, without gradient: [n, ...] -> [processes * n,
+    ...]."""
     _, size = world()
     if size == 1:
         return x.detach()
@@ -24,18 +25,18 @@ def gathered(x: Tensor) -> Tensor:
 
 
 def own_share(x: Tensor) -> Tensor:
-    """This process's items of a global batch: [processes * n, ...] -> [n, ...]."""
+    """Take this process's items of a global batch: [processes * n, ...] -> [n, ...]."""
     rank, size = world()
     return x.chunk(size)[rank]
 
 
 def global_batch(local: int) -> int:
-    """Items over all processes."""
+    """Count the items over all processes."""
     return local * world()[1]
 
 
 def mean_over_processes(x: Tensor) -> Tensor:
-    """The mean of each process's value, without gradient."""
+    """Compute the mean of each process's value, without gradient."""
     _, size = world()
     if size > 1:
         x = x.detach().clone()

@@ -27,7 +27,8 @@ EXTENSION_SLOPE = (0.0, 36.0)  # dB an octave
 def draw(
     p: Perturbation, rate: int, bandwidth: float, random: np.random.Generator
 ) -> tuple[Callable[[Samples], Samples], float]:
-    """What one crop goes through: a function of [..., samples], and the bandwidth that it leaves.
+    """Draw what one crop goes through: a function of [..., samples], and the bandwidth that it
+    leaves.
 
     What a recipe does not ask for takes nothing from the random numbers.
 
@@ -72,7 +73,7 @@ def draw(
 
 
 def extend(samples: Samples, bandwidth: float, rate: int, random: np.random.Generator) -> Samples:
-    """Speech up to the Nyquist frequency of what stops at `bandwidth` Hz; [..., samples].
+    """Extend to the Nyquist frequency speech that stops at `bandwidth` Hz; [..., samples].
 
     Above it comes noise with the envelope of the octave below, falling by a random slope, as the
     top of speech does: few recordings reach so high, and the codec must know what to do there.
@@ -125,7 +126,7 @@ def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) 
 
 
 def equalize(samples: Samples, gains: NDArray[np.float64], rate: int) -> Samples:
-    """A zero-phase filter with these gains in dB at knots evenly apart in octaves."""
+    """Apply a zero-phase filter with these gains in dB at knots evenly apart in octaves."""
     length = samples.shape[-1]
     frequency = np.maximum(np.fft.rfftfreq(length, 1 / rate), LOWEST)
     knots = np.linspace(np.log(LOWEST), np.log(rate / 2), len(gains))
@@ -134,7 +135,7 @@ def equalize(samples: Samples, gains: NDArray[np.float64], rate: int) -> Samples
 
 
 def room(seconds: float, rate: int, random: np.random.Generator) -> Samples:
-    """The reverberant part of a room's response, with the energy of the direct sound.
+    """Make the reverberant part of a room's response, with the energy of the direct sound.
 
     Noise that decays by 60 dB in so many seconds (Polack's model of late reverberation).
     """
@@ -146,7 +147,7 @@ def room(seconds: float, rate: int, random: np.random.Generator) -> Samples:
 def coloured_noise(
     samples: Samples, tilt: float, snr: float, random: np.random.Generator
 ) -> Samples:
-    """Stationary noise, so many dB below the samples' level; amplitude falls by f^-tilt."""
+    """Make stationary noise, so many dB below the samples' level; amplitude falls by f^-tilt."""
     length = samples.shape[-1]
     spectrum = np.fft.rfft(random.normal(size=samples.shape))
     spectrum *= np.maximum(np.arange(spectrum.shape[-1]), 1 + length // 1000) ** -tilt

@@ -76,6 +76,7 @@ class Phase:
         return bool(self.module.module.started)
 
     def state(self) -> dict[str, Any]:
+        """Give all that a checkpoint must hold to go on here."""
         state: dict[str, Any] = {
             "stage": self.stage.name,
             "norm": self.clipper.norm,
@@ -88,6 +89,7 @@ class Phase:
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
         self.clipper.norm = state["norm"]
         self.optimizer.load_state_dict(state["optimizer"])
         if self.adversary is not None:
@@ -96,7 +98,7 @@ class Phase:
             self.adversary_clipper.norm = state["adversary_norm"]
 
     def train(self, batch: Batch, step: int) -> tuple[Values, list[float]]:
-        """One step: losses, norms and learning rate by name, and perplexities."""
+        """Take one step; gives losses, norms and learning rate by name, and perplexities."""
         q = self.recipe.quantization
         if not self.started and step - self.first >= q.start * self.stage.steps:
             self._start_codebooks(step)
@@ -124,7 +126,7 @@ class Phase:
         return dict(zip(values, found.tolist(), strict=True)) | extra, perplexity.tolist()
 
     def _train_adversary(self, batch: Batch, step: int) -> tuple[Tensor, float]:
-        """The discriminators' step, on what the generator says after its own."""
+        """Take the discriminators' step, on what the generator says after its own."""
         assert self.adversary is not None
         assert self.stage.adversary is not None
         settings = self.stage.adversary.optimizer
@@ -190,7 +192,8 @@ class Clipper:
 
 
 def learning_rate(step: int, steps: int, o: Optimizer) -> float:
-    """Linear warm-up, then constant, linear decay to zero at the last step, or halvings."""
+    """Compute the rate: linear warm-up, then constant, linear decay to zero at the last step, or
+    halvings."""
     rise = min(1.0, (step + 1) / max(1, o.warmup))
     fall = min(1.0, (1 - step / steps) / (1 - o.decay_from)) if o.decay_from < 1 else 1.0
     halvings = step // o.halve_every if o.halve_every else 0
@@ -198,7 +201,7 @@ def learning_rate(step: int, steps: int, o: Optimizer) -> float:
 
 
 def _crops(recipe: Recipe, stage: Stage) -> Crops:
-    """The recipe's data with the stage's own settings. Raises ConfigError."""
+    """Give the recipe's data with the stage's own settings. Raises ConfigError."""
     data = dataclasses.replace(
         recipe.data,
         crop=stage.crop or recipe.data.crop,

@@ -48,7 +48,7 @@ class StftLoss(nn.Module):
         return convergence + magnitude
 
     def terms(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectral convergence (a ratio of Frobenius norms) and log-magnitude distance."""
+        """Compute spectral convergence (a ratio of Frobenius norms) and log-magnitude distance."""
         convergence, magnitude = [], []
         for i, (size, hop, _) in enumerate(STFTS):
             window = self.get_buffer(f"window_{i}")
@@ -63,12 +63,13 @@ class StftLoss(nn.Module):
 
 
 def shape_loss(output: Tensor, target: Tensor) -> Tensor:
-    """L1 distance of waveform envelopes: the largest magnitude in windows of 300 samples."""
+    """Compute the L1 distance of waveform envelopes: the largest magnitude in windows of 300
+    samples."""
     a, b = (functional.max_pool1d(x.abs(), SHAPE_WINDOW) for x in (output, target))
     return functional.l1_loss(a, b)
 
 
 def power_spectrum(x: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
-    """[batch, samples] -> [batch, frames, bins]."""
+    """Compute the power spectrum: [batch, samples] -> [batch, frames, bins]."""
     spectrum = torch.stft(x, size, hop, len(window), window, return_complex=True)
     return torch.view_as_real(spectrum.transpose(1, 2)).square().sum(-1)

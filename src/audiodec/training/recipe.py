@@ -208,5 +208,5 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Of all stages."""
+        """Optimizer steps of all stages together."""
         return sum(stage.steps for stage in self.stages)

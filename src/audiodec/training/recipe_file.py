@@ -38,7 +38,7 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 
 
 def _read(path: Path, depth: int) -> dict[str, Any]:
-    """A recipe's settings over those of its base."""
+    """Lay a recipe's settings over those of its base."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -56,7 +56,7 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
 
 
 def _unshared(value: Any) -> Any:
-    """A copy in which YAML's anchors and aliases are apart, so that one can change alone."""
+    """Copy a tree so that YAML's anchors and aliases are apart, and one can change alone."""
     if isinstance(value, dict):
         return {key: _unshared(v) for key, v in value.items()}
     return [_unshared(v) for v in value] if isinstance(value, list) else value
@@ -73,7 +73,7 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_kind(old: dict[str, Any], own: dict[str, Any]) -> bool:
-    """A part of another kind shares no settings with the base's."""
+    """Drop settings of the base's part where the recipe's is of another kind: they share none."""
     return bool(own.get("kind", old.get("kind")) == old.get("kind"))
 
 
@@ -98,7 +98,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 
 
 def _enter(place: Any, group: str, key: str) -> Any:
-    """The group or list element called `group`, made when a table lacks it."""
+    """Find the group or list element called `group`, made when a table lacks it."""
     inner = (
         place[_index(place, group, key)]
         if isinstance(place, list)

@@ -17,7 +17,7 @@ from audiodec.training.recipe import Recipe
 
 @torch.no_grad()
 def measure_statistics(network: Network, recipe: Recipe, frames: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each dimension, over at least `frames` random frames."""
+    """Measure mean and standard deviation of each dimension, over at least `frames` frames."""
     c = recipe.codec
     crops = Crops(recipe.data, c.sample_rate, c.hop, recipe.seed, c.channels)
     per_step = crops.data.batch * crops.samples // c.hop

@@ -24,7 +24,7 @@ BURST = 6  # frames, mean length of a burst of lost ones: two packets of a call
 
 
 def codebook_learner(network: Network, q: Quantization) -> CodebookLearner:
-    """The learner that a recipe asks for."""
+    """Make the learner that a recipe asks for."""
     return CodebookLearner(
         network.quantizer,
         decay=q.decay,
@@ -74,7 +74,7 @@ class TrainingStep(nn.Module):
         return self
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """One training step's forward half.
+        """Run one training step's forward half.
 
         Args:
             step: of the whole run; with the recipe's seed it decides what is random.
@@ -90,7 +90,7 @@ class TrainingStep(nn.Module):
         return output, losses, perplexity
 
     def output(self, batch: Batch, step: int) -> Tensor:
-        """What `forward` would output, without the distances."""
+        """Compute what `forward` would output, without the distances."""
         random = torch.Generator().manual_seed((self.recipe.seed << 32) + step)
         return self._code(batch, random)[0]
 
@@ -145,7 +145,7 @@ class TrainingStep(nn.Module):
 
 
 def lose_frames(quantized: Tensor, highest: float, random: torch.Generator) -> Tensor:
-    """Frames lost in bursts, each replaced by the last one received, as `decode(None)` does.
+    """Lose frames in bursts, each replaced by the last one received, as `decode(None)` does.
 
     Gilbert, "Capacity of a Burst-Noise Channel", 1960: each item has a loss rate of its own.
 
@@ -166,7 +166,7 @@ def lose_frames(quantized: Tensor, highest: float, random: torch.Generator) -> T
 
 
 def gaussian_rate(latents: Tensor) -> Tensor:
-    """Bits a frame that a Gaussian of the latents' covariance costs at unit distortion.
+    """Compute the bits a frame that a Gaussian of the latents' covariance costs at unit distortion.
 
     R = 0.5 log2 det(I + Cov z), latents [batch, dim, frames].
     """

@@ -66,7 +66,7 @@ class Trainer:
 
     @classmethod
     def start(cls, recipe: Recipe, run: Path, hardware: Hardware = ONE_DEVICE) -> Trainer:
-        """A new run.
+        """Start a new run in an empty folder.
 
         Raises:
             ConfigError: the folder already holds a run, or `init` fits no part of the network.
@@ -100,7 +100,7 @@ class Trainer:
         return trainer
 
     def _begin(self) -> None:
-        """The state before the first step."""
+        """Save the state before the first step."""
         taken: list[str] = []
         if self.recipe.init is not None:
             taken = initialise(self.network, self.recipe)
@@ -137,7 +137,7 @@ class Trainer:
                 monitor.say(f"stopped at step {self.step}; audiodec train --resume {self.run}")
 
     def _run_phase(self, phase: Phase, end: int, monitor: Monitor) -> None:
-        """Steps of one phase up to step `end`."""
+        """Take the steps of one phase up to step `end`."""
         for remark in phase.crops.remarks:
             monitor.say(remark)
         monitor.enter_phase(phase.stage.name, phase.crops.seconds)
@@ -175,7 +175,7 @@ class Trainer:
             checkpoint.save(state, self.run)
 
     def batches(self, phase: Phase, end: int) -> Iterator[Batch]:
-        """Batches of a stage from the present step to step `end`, on the device."""
+        """Load the batches of a stage from the present step to step `end`, on the device."""
         loader = DataLoader(
             phase.crops,
             batch_size=None,

@@ -87,7 +87,7 @@ class AmrWb(Live):
 
 
 def missing() -> str | None:
-    """None, or how to get it."""
+    """Say how to get the codec; None where it is there."""
     return missing_library("AMR-WB", LIBRARIES)
 
 

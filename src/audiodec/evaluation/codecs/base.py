@@ -43,11 +43,11 @@ class Peer(Protocol):
     streaming: bool
 
     def encode(self, samples: Samples) -> list[bytes]:
-        """[n] float32 in [-1, 1] at `sample_rate` -> packets, headers included as on the wire."""
+        """Code [n] float32 in [-1, 1] at `sample_rate` as packets, with headers as on the wire."""
         ...
 
     def decode(self, packets: list[bytes]) -> Samples:
-        """Packets -> [n or more] float32 at `sample_rate`, the codec's delay removed."""
+        """Decode packets to [n or more] float32 at `sample_rate`, the codec's delay removed."""
         ...
 
 
@@ -55,7 +55,7 @@ class Spec(Protocol):
     """What makes a peer; it can be pickled and sent to another process."""
 
     def create(self) -> Peer:
-        """The codec, ready to run.
+        """Make the codec, ready to run.
 
         Raises:
             MissingCodecError: it cannot run here.
@@ -95,7 +95,7 @@ class Family:
     missing: Callable[[], str | None] = lambda: None
 
     def specs(self, rates: Sequence[float] | None) -> list[Spec]:
-        """One for each rate asked for that is offered; all rates if None.
+        """Make a spec for each rate asked for that is offered; for all rates if None.
 
         Raises:
             MissingCodecError: it cannot run here.
@@ -108,7 +108,7 @@ class Family:
 def offered(
     rates: Sequence[float], wanted: Sequence[float] | None, continuous: bool = False
 ) -> list[float]:
-    """The rates (kbps) that are as wanted, or near: AMR-WB's 12.65 is what 12 gets."""
+    """Choose the rates (kbps) that are as wanted, or near: AMR-WB's 12.65 is what 12 gets."""
     if wanted is None:
         return list(rates)
     chosen: dict[float, None] = {}  # an ordered set
@@ -158,16 +158,17 @@ def code(peer: Peer, samples: Samples) -> Result:
 
 
 def resampled(samples: Samples, rate: int, to: int) -> Samples:
+    """Resample [samples] from `rate` to `to` Hz; the same ones where these are equal."""
     return samples if rate == to else np.asarray(soxr.resample(samples, rate, to), np.float32)
 
 
 def frames_of_whole_bytes(bits: int) -> int:
-    """The fewest frames of so many bits that fill whole bytes."""
+    """Count the fewest frames of so many bits that fill whole bytes."""
     return 8 // math.gcd(8, bits)
 
 
 def home(name: str) -> Path:
-    """Where a user puts the files of a peer that no package brings: $AUDIODEC_PEERS/name,
+    """Find where a user puts the files of a peer that no package brings: $AUDIODEC_PEERS/name,
     ~/.cache/audiodec/peers/name by default."""
     base = os.environ.get("AUDIODEC_PEERS") or "~/.cache/audiodec/peers"
     return Path(base).expanduser() / name

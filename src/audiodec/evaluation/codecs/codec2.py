@@ -86,7 +86,7 @@ class Codec2(Live):
 
 
 def missing() -> str | None:
-    """None, or how to get it."""
+    """Say how to get the codec; None where it is there."""
     return missing_library("Codec 2", LIBRARIES)
 
 

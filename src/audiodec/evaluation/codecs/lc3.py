@@ -55,7 +55,7 @@ class Lc3(Live):
 
 
 def missing() -> str | None:
-    """None, or how to get it."""
+    """Say how to get the codec; None where it is there."""
     found = importlib.util.find_spec("lc3") is not None
     return None if found else str(MissingExtraError("LC3", "bench"))
 

@@ -26,26 +26,26 @@ class Live(abc.ABC):
 
     @abc.abstractmethod
     def encoder(self) -> AbstractContextManager[Callable[[Samples], bytes]]:
-        """A fresh stream: [frame] float32 in [-1, 1] -> its packet."""
+        """Open a fresh stream: [frame] float32 in [-1, 1] -> its packet."""
 
     @abc.abstractmethod
     def decoder(self) -> AbstractContextManager[Callable[[bytes], Samples]]:
-        """A fresh stream: a packet -> [frame] float32, late by `delay`."""
+        """Open a fresh stream: a packet -> [frame] float32, late by `delay`."""
 
     def encode(self, samples: Samples) -> list[bytes]:
-        """[n] float32 in [-1, 1] -> packets."""
+        """Code [n] float32 in [-1, 1] as packets."""
         with self.encoder() as encode:
             return [encode(frame) for frame in frames_of(samples, self.frame, self.delay)]
 
     def decode(self, packets: list[bytes]) -> Samples:
-        """Packets -> [n or more] float32, the delay removed."""
+        """Decode packets to [n or more] float32, the delay removed."""
         with self.decoder() as decode:
             decoded = [decode(packet) for packet in packets]
         return np.concatenate([np.zeros(0, np.float32), *decoded])[self.delay :]
 
 
 def frames_of(samples: Samples, size: int, delay: int) -> Samples:
-    """[n] -> [frames, size], filled up with silence so that all n are heard after the delay."""
+    """Cut [n] into [frames, size], with silence behind so that all n outlast the delay."""
     count = -(-(len(samples) + delay) // size)
     padded = np.zeros(count * size, np.float32)
     padded[: len(samples)] = samples

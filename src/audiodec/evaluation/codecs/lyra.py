@@ -91,7 +91,7 @@ class _Graph:
 
 
 def _interpreter(name: str) -> Any:
-    """Raises ModelError when the file is no graph."""
+    """Load a graph. Raises ModelError when the file is none."""
     from ai_edge_litert.interpreter import Interpreter
 
     path = home("lyra") / name
@@ -102,7 +102,7 @@ def _interpreter(name: str) -> Any:
 
 
 def missing() -> str | None:
-    """None, or how to get it."""
+    """Say how to get the codec; None where it is there."""
     if importlib.util.find_spec("ai_edge_litert") is None:
         return "Lyra v2 needs its interpreter: pip install ai-edge-litert"
     absent = [name for name in GRAPHS if not (home("lyra") / name).is_file()]

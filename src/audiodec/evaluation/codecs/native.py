@@ -14,7 +14,7 @@ from audiodec.evaluation.codecs.base import MissingCodecError
 
 
 def missing_library(codec: str, packages: dict[str, str]) -> str | None:
-    """None, or how to get the system's libraries of a codec.
+    """Say how to get the system's libraries of a codec; None where they are there.
 
     Args:
         packages: of Debian, by library, e.g. {"speex": "libspeex1"}.
@@ -24,7 +24,7 @@ def missing_library(codec: str, packages: dict[str, str]) -> str | None:
 
 
 def load_library(codec: str, library: str, package: str) -> Any:
-    """A library of the system. Raises MissingCodecError when it is not installed."""
+    """Load a library of the system. Raises MissingCodecError when it is not installed."""
     if reason := missing_library(codec, {library: package}):
         raise MissingCodecError(reason)
     return ctypes.CDLL(find_library(library))
@@ -34,14 +34,16 @@ Sample = TypeVar("Sample", np.float32, np.int16)
 
 
 def pointer(array: NDArray[Sample]) -> Any:
-    """What a C function takes as the address of an array, which must be contiguous."""
+    """Give what a C function takes as the address of an array, which must be contiguous."""
     kind = ctypes.c_float if array.dtype == np.float32 else ctypes.c_int16
     return array.ctypes.data_as(ctypes.POINTER(kind))
 
 
 def to_int16(samples: Samples) -> NDArray[np.int16]:
+    """Turn floats in [-1, 1] into 16-bit samples, clipped."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
 
 
 def to_float(samples: NDArray[np.int16]) -> Samples:
+    """Turn 16-bit samples into floats in [-1, 1]."""
     return samples.astype(np.float32) / np.float32(32768)

@@ -66,7 +66,7 @@ def _module() -> Path:
 
 
 def missing() -> str | None:
-    """None, or how to get it."""
+    """Say how to get the codec; None where it is there."""
     if reason := opus.missing():
         return reason
     if shutil.which("node") is None:

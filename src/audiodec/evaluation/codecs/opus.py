@@ -158,7 +158,7 @@ class _Decode(Protocol):
 
 @functools.cache
 def _opus_library() -> Any:
-    """The libopus inside the wheel of PyAV.
+    """Find the libopus inside the wheel of PyAV.
 
     Raises:
         MissingExtraError: PyAV is not installed.
@@ -191,7 +191,7 @@ def _opus_library() -> Any:
 
 
 def missing() -> str | None:
-    """None, or how to get Opus."""
+    """Say how to get Opus; None where it is there."""
     try:
         _opus_library()
     except AudioDecError as error:

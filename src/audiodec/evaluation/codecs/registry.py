@@ -46,7 +46,7 @@ def find_specs(
     model: str | None = None,
     beam_width: int = 1,
 ) -> list[Spec]:
-    """Codecs at bitrates.
+    """Find the codecs of these names, at the bitrates asked for.
 
     Args:
         names: of codecs as in docs/codecs.md; or models of this project, by name or folder.
@@ -80,7 +80,7 @@ def find_specs(
 
 
 def available() -> dict[str, str | None]:
-    """What can be compared here: codec by name -> None, or one line how to get it.
+    """List what can be compared here: codec by name -> None, or one line how to get it.
 
     A broken registration of another package is told in its line. Random weights are left out.
     """
@@ -105,8 +105,8 @@ def _entries() -> dict[str, EntryPoint]:
 
 
 def _family(entry: EntryPoint) -> Family:
-    """Raises ConfigError when the entry point leads to no Family, MissingCodecError when its
-    module needs a package that is not installed."""
+    """Load a family. Raises ConfigError when the entry point leads to none, MissingCodecError when
+    its module needs a package that is not installed."""
     try:
         family = entry.load()
     except ModuleNotFoundError as error:

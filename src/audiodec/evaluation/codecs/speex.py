@@ -109,7 +109,7 @@ class Speex(Live):
 
 
 def missing() -> str | None:
-    """None, or how to get it."""
+    """Say how to get the codec; None where it is there."""
     return missing_library("Speex-WB", LIBRARIES)
 
 

@@ -40,7 +40,7 @@ class System:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A test evaluated.
+    """What the answers of a listening test say.
 
     Attributes:
         listeners: who count.
@@ -62,7 +62,7 @@ class Analysis:
 
 
 def analyse(test: Test, ratings: Sequence[Rating], unfinished: Sequence[str] = ()) -> Analysis:
-    """Raises AudioDecError when no listener counts."""
+    """Analyse a test. Raises AudioDecError when no listener counts."""
     finished = [r for r in ratings if r.listener not in unfinished]
     if not finished:
         raise AudioDecError("nobody has finished this test yet")
@@ -118,13 +118,14 @@ def _system(name: str, by_listener: Values, ratings: Sequence[Rating]) -> System
 def screened_out(
     test: Test, ratings: Sequence[Rating], unfinished: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Listeners whose ratings do not count though they have finished, and why."""
+    """Find listeners whose ratings do not count though they have finished, and say why."""
     finished = [r for r in ratings if r.listener not in unfinished]
     return screen(finished) if test.method == "mushra" else {}
 
 
 def to_csv(test: Test, ratings: Sequence[Rating], unfinished: Sequence[str] = ()) -> str:
-    """Every rating, a line each, and whether it counts: also of a test of which nothing counts."""
+    """Write every rating, a line each, and whether it counts: also of a test of which nothing
+    counts."""
     left_out = {*unfinished, *screened_out(test, ratings, unfinished)}
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

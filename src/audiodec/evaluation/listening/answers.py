@@ -77,7 +77,7 @@ class Answers:
             raise ConfigError(f"{self.path} answers another version of this test: move it away")
 
     def register(self, name: str) -> str:
-        """The token of a listener; who comes again under the same name goes on."""
+        """Give the token of a listener; who comes again under the same name goes on."""
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
             (count,) = database.execute("SELECT count(*) FROM listener").fetchone()
@@ -93,7 +93,7 @@ class Answers:
         return str(row[0])
 
     def progress(self, token: str) -> Progress | None:
-        """None when nobody has that token."""
+        """Tell how far a listener is; None when nobody has that token."""
         with self._open() as database:
             row = database.execute(
                 "SELECT number FROM listener WHERE token = ?", (token,)
@@ -138,7 +138,7 @@ class Answers:
             return self._progress(database, listener)
 
     def ratings(self) -> tuple[list[Rating], list[str]]:
-        """Every rating of a finished trial, and the listeners who have not finished the test."""
+        """Read the ratings of finished trials, and the listeners who have not finished the test."""
         with self._open() as database:
             found = database.execute(
                 "SELECT name, clip, system, score, other FROM rating NATURAL JOIN done "
@@ -170,18 +170,19 @@ class Answers:
 
 
 def answer_slots(test: Test, trial: Trial) -> set[int]:
-    """The stimuli of a trial that take a score: in MUSHRA all but the open reference, in ABX X."""
+    """List the stimuli of a trial that take a score: in MUSHRA all but the open reference, in ABX
+    X."""
     count = len(trial.stimuli)
     return {"mushra": set(range(count - 1)), "mos": {0}, "abx": {2}}[test.method]
 
 
 def score_range(test: Test) -> tuple[int, int]:
-    """Lowest and highest score. In ABX the score is the slot that X is said to be: A 0, B 1."""
+    """Give lowest and highest score. In ABX a score is the slot that X is said to be: A 0, B 1."""
     return {"mushra": (0, 100), "mos": (1, 5), "abx": (0, 1)}[test.method]
 
 
 def _meaning(trial: Trial, slot: int, given: int) -> tuple[bool, str, str, str, float]:
-    """What an answer says, without the plan: practice, clip, system, other, score."""
+    """Write what an answer says, without the plan: practice, clip, system, other, score."""
     if trial.pair:
         right = trial.stimuli[given] == trial.stimuli[2]
         return (trial.practice, trial.clip.name, *trial.pair, float(right))

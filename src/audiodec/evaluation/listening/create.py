@@ -124,7 +124,7 @@ def _write_clip(
 
 
 def _clips(folder: Path, remarks: list[str]) -> Files:
-    """The files of a folder; what is passed over becomes a remark.
+    """List the files of a folder; what is passed over becomes a remark.
 
     Raises:
         ConfigError: the folder holds no audio, or too much.

@@ -40,7 +40,7 @@ class Clip:
 
 @config
 class Test:
-    """A listening test.
+    """A listening test: its clips, systems, questions and screening.
 
     `mushra`: every system of a clip beside the others, 0 to 100 (ITU-R BS.1534-3).
     `mos`: one stimulus at a time, 1 to 5 (absolute category rating, ITU-T P.800).
@@ -106,7 +106,7 @@ class Test:
 
 
 def load_test(folder: Path) -> Test:
-    """Raises ConfigError when the folder holds no test, or its files are missing."""
+    """Load a test. Raises ConfigError when the folder holds none, or its files are missing."""
     path = folder / "test.json"
     if not path.is_file():
         raise ConfigError(f"{folder} holds no test.json: make one with `audiodec listen create`")
@@ -121,4 +121,5 @@ def load_test(folder: Path) -> Test:
 
 
 def save_test(test: Test, folder: Path) -> None:
+    """Write `test.json` into the folder of a test."""
     (folder / "test.json").write_text(json.dumps(to_data(test), indent=1) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Trial:
-    """One screen.
+    """One screen of a listening test.
 
     Attributes:
         stimuli: systems in the order shown. MUSHRA: those to rate, then the open reference;
@@ -37,7 +37,7 @@ class Trial:
 
 
 def balanced(items: Sequence[T], listener: int, *key: object, shift: int = 0) -> list[T]:
-    """The row of a listener in a Latin square: letters 0, 1, n-1, 2, n-2, ... plus the row.
+    """Give the row of a listener in a Latin square: letters 0, 1, n-1, 2, n-2, ... plus the row.
 
     The second n listeners get the mirror image, which balances who follows whom for odd n too.
 
@@ -53,7 +53,7 @@ def balanced(items: Sequence[T], listener: int, *key: object, shift: int = 0) ->
 
 
 def plan(test: Test, listener: int) -> list[Trial]:
-    """The trials of a listener, in order, those for practice first.
+    """Plan the trials of a listener, in order, those for practice first.
 
     MOS and ABX come in rounds: each clip once a round, its systems (or pairs) spread evenly over
     listeners and rounds. All rounds have the same order, so that a clip comes back late.

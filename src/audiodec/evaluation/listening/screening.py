@@ -21,7 +21,7 @@ SHARE_OF_LISTENERS = 0.25
 
 
 def screen(ratings: Sequence[Rating]) -> dict[str, str]:
-    """The listeners to leave out, each with the reason.
+    """Find the listeners to leave out, each with the reason.
 
     Args:
         ratings: of listeners who finished the test.

@@ -65,7 +65,7 @@ def serve(
 
 
 def application(test: Test, folder: Path) -> Starlette:
-    """The web application of a test in a folder. Raises ConfigError like `Answers`."""
+    """Build the web application of a test in a folder. Raises ConfigError like `Answers`."""
     answers = Answers(test, folder)
 
     def about(request: Request) -> Response:
@@ -131,7 +131,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _json(request: Request) -> dict[str, Any]:
-    """A bounded JSON object. Its type keeps other sites' forms from posting here."""
+    """Read a bounded JSON object. Its type keeps other sites' forms from posting here."""
     if request.headers.get("content-type") != "application/json":
         raise HTTPException(415, "send application/json")
     body = b""
@@ -162,7 +162,7 @@ def _index(text: str) -> int:
 
 
 def _state(test: Test, progress: Progress) -> dict[str, Any]:
-    """What the page shows next."""
+    """Tell what the page shows next."""
     number = progress.number
     if number is None:
         return {"finished": True}

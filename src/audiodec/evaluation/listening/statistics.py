@@ -72,7 +72,7 @@ class Discrimination:
 
 
 def mean(values: Values) -> Mean:
-    """Of one value per listener."""
+    """Compute the mean of one value per listener, with its interval."""
     centre, count = float(values.mean()), len(values)
     if count < 2:
         return Mean(centre, None, None)
@@ -83,12 +83,12 @@ def mean(values: Values) -> Mean:
 
 
 def signed_rank(differences: Values) -> float:
-    """p of the Wilcoxon signed-rank test, two-sided; 1 when nothing differs."""
+    """Compute the p of the Wilcoxon signed-rank test, two-sided; 1 when nothing differs."""
     return float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm, Scand. J. Statist. 6, 1979), in their order."""
+    """Correct p values for their number (Holm, Scand. J. Statist. 6, 1979), in their order."""
     corrected = [0.0] * len(values)
     largest = 0.0
     for rank, index in enumerate(np.argsort(values, kind="stable")):
@@ -98,7 +98,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def compare(scores: dict[str, Values], pairs: Sequence[tuple[str, str]]) -> list[Comparison]:
-    """Every pair of systems.
+    """Compare every pair of systems.
 
     Args:
         scores: one value per listener, by system, listeners in the same order.
@@ -112,7 +112,7 @@ def compare(scores: dict[str, Values], pairs: Sequence[tuple[str, str]]) -> list
 
 
 def discriminate(answers: Mapping[tuple[str, str], Sequence[float]]) -> list[Discrimination]:
-    """Every pair of systems in ABX.
+    """Test every pair of systems in ABX.
 
     Args:
         answers: 1 right or 0 wrong, of all listeners and clips, by pair. When nobody hears a

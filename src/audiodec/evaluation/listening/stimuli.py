@@ -24,7 +24,7 @@ SAME_LENGTH = 0.25  # s
 
 
 def low_pass(sound: Sound, rate: int, cutoff: float) -> Sound:
-    """An anchor of ITU-R BS.1534-3, without delay.
+    """Make an anchor of ITU-R BS.1534-3, without delay.
 
     The recommendation's mask for 3.5 kHz (ripple within 0.1 dB up to the cut-off, 25 dB down at
     8/7 and 50 dB down at 9/7 of it), met with 60 dB from 8/7 on, and scaled to other cut-offs.
@@ -45,7 +45,7 @@ def low_pass(sound: Sound, rate: int, cutoff: float) -> Sound:
 
 
 def fit(sound: Sound, reference: Sound, rate: int) -> tuple[Sound, float]:
-    """A system's output at the time and in the length of its reference.
+    """Bring a system's output to the time and the length of its reference.
 
     Lags below 10 ms stay: nobody hears them, and correlating waveforms is no more exact than a
     pitch period where a codec does not keep phases.
@@ -72,7 +72,7 @@ def fit(sound: Sound, reference: Sound, rate: int) -> tuple[Sound, float]:
 
 
 def equalise(sounds: Mapping[str, Sound], rate: int) -> dict[str, Sound]:
-    """The versions of one clip at one loudness: -23 LUFS (ITU-R BS.1770-4, gated).
+    """Bring the versions of one clip to one loudness: -23 LUFS (ITU-R BS.1770-4, gated).
 
     Where a peak would come above -1 dB of full scale, all of them are that much softer.
 

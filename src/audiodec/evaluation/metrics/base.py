@@ -47,7 +47,7 @@ class Metric:
     install: str = ""
 
     def __call__(self, reference: Samples, degraded: Samples, rate: int) -> float:
-        """The value for one pair of [samples] at `rate` Hz.
+        """Compute the value for one pair of [samples] at `rate` Hz.
 
         Raises:
             AudioError: the clip is beyond the metric, e.g. it holds no speech.
@@ -57,7 +57,7 @@ class Metric:
 
 
 def need(module: str, feature: str, install: str | None = None) -> Any:
-    """An optional module.
+    """Import an optional module.
 
     Args:
         feature: what needs it, for the error.
@@ -75,13 +75,13 @@ def need(module: str, feature: str, install: str | None = None) -> Any:
 
 
 def resampled(samples: Samples, rate: int, to: int) -> Samples:
-    """[samples] at another rate. Raises AudioError when there are none."""
+    """Resample [samples] to another rate. Raises AudioError when there are none."""
     if not len(samples):
         raise AudioError("the clip is empty")
     return np.asarray(soxr.resample(samples, rate, to), np.float32)
 
 
 def check_sound(samples: Samples, rate: int) -> None:
-    """Raises AudioError for what models of listeners cannot take: clips too short, or silence."""
+    """Refuse what models of listeners cannot take, short clips and silence. Raises AudioError."""
     if len(samples) < SHORTEST * rate or not samples.any():
         raise AudioError(f"the clip is shorter than {SHORTEST:g} s, or silence")

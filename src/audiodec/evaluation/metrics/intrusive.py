@@ -14,7 +14,7 @@ from audiodec.evaluation.metrics.base import check_sound, need, resampled
 
 
 def pesq_wb(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Wideband PESQ, about 1.0 to 4.64, higher is better (ITU-T P.862.2; package pesq).
+    """Compute wideband PESQ, about 1.0 to 4.64, higher is better (ITU-T P.862.2; package pesq).
 
     Raises:
         AudioError: the reference is shorter than 0.4 s or holds no speech that PESQ can find.
@@ -29,7 +29,7 @@ def pesq_wb(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def stoi(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Short-time objective intelligibility, a correlation: -1 to 1, higher is better.
+    """Compute short-time objective intelligibility, a correlation: -1 to 1, higher is better.
 
     Taal et al., 2011; package pystoi, at 10 kHz.
 
@@ -40,7 +40,8 @@ def stoi(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def estoi(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Extended short-time objective intelligibility, a correlation: -1 to 1, higher is better.
+    """Compute extended short-time objective intelligibility, a correlation: -1 to 1, higher is
+    better.
 
     Jensen and Taal, 2016; package pystoi, at 10 kHz.
 
@@ -63,7 +64,7 @@ def _stoi(reference: Samples, degraded: Samples, rate: int, extended: bool) -> f
 
 
 def visqol_speech(reference: Samples, degraded: Samples, rate: int) -> float:
-    """ViSQOL v3, speech mode at 16 kHz, 1 to 5, higher is better (Chinen et al., 2020).
+    """Compute ViSQOL v3, speech mode at 16 kHz, 1 to 5, higher is better (Chinen et al., 2020).
 
     Raises:
         AudioError: the clip is too short to hold a patch, or silence.
@@ -72,7 +73,7 @@ def visqol_speech(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def visqol_audio(reference: Samples, degraded: Samples, rate: int) -> float:
-    """ViSQOL v3, audio mode at 48 kHz, 1 to about 4.73, higher is better; sees bandwidth.
+    """Compute ViSQOL v3, audio mode at 48 kHz, 1 to about 4.73, higher is better; sees bandwidth.
 
     Raises:
         AudioError: the clip is too short to hold a patch, or silence.

@@ -27,24 +27,26 @@ DISTILL = "pip install torch && pip install --no-deps distillmos==0.9.1 xls-r-sq
 
 
 def dnsmos(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Overall quality (OVRL) of DNSMOS P.835, 1 to 5, higher is better (Reddy et al., 2022)."""
+    """Estimate overall quality (OVRL) of DNSMOS P.835, 1 to 5, higher is better (Reddy et al.,
+    2022)."""
     return _dnsmos(_heard(degraded, rate).tobytes())[0]
 
 
 def dnsmos_p808(reference: Samples, degraded: Samples, rate: int) -> float:
-    """DNSMOS P.808, 1 to 5, higher is better (Reddy et al., 2021)."""
+    """Estimate DNSMOS P.808, 1 to 5, higher is better (Reddy et al., 2021)."""
     return _dnsmos(_heard(degraded, rate).tobytes())[1]
 
 
 def plcmos(reference: Samples, degraded: Samples, rate: int) -> float:
-    """PLCMOS v2, quality under packet loss, 1 to 5, higher is better (Diener et al., 2023)."""
+    """Estimate PLCMOS v2, quality under packet loss, 1 to 5, higher is better (Diener et al.,
+    2023)."""
     model, heard = _plcmos_model(), _heard(degraded, rate)
     with _seeded():  # it draws the raters of its simulated panel
         return float(model.get_mos(heard))
 
 
 def distill_mos(reference: Samples, degraded: Samples, rate: int) -> float:
-    """DistillMOS, 1 to 5, higher is better (Stahl and Gamper, 2025)."""
+    """Estimate DistillMOS, 1 to 5, higher is better (Stahl and Gamper, 2025)."""
     torch, model = need("torch", "DistillMOS", DISTILL), _distill_model()
     with torch.inference_mode():
         return float(model(torch.from_numpy(_heard(degraded, rate))[None]))
@@ -91,7 +93,7 @@ def _distill_model() -> Any:
 
 @contextlib.contextmanager
 def _seeded() -> Iterator[None]:
-    """The same draws from numpy's global generator every time, whose state is put back."""
+    """Make the same draws from numpy's global generator every time, and put its state back."""
     state = np.random.get_state()
     np.random.seed(0)
     try:

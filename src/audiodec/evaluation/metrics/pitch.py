@@ -17,7 +17,7 @@ RANGE = (50.0, 600.0)  # Hz: of speech, from low voices to excited and children'
 
 
 def f0_rmse(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Root mean square difference of F0 in Hz over frames that are voiced in both; 0 and up.
+    """Compute the root mean square difference of F0 in Hz over frames voiced in both; 0 and up.
 
     Raises:
         AudioError: no frame is voiced in both.
@@ -30,7 +30,7 @@ def f0_rmse(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def voicing_error(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Frames voiced in one signal and not in the other, in % of all frames; 0 to 100.
+    """Count frames voiced in one signal and not in the other, in % of all frames; 0 to 100.
 
     The voicing decision error of Nakatani et al., 2008.
     """
@@ -39,7 +39,7 @@ def voicing_error(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def track(x: Samples, rate: int) -> np.ndarray:
-    """F0 in Hz, [frames]; 0 where the detector's confidence in voicing is below one half."""
+    """Estimate F0 in Hz, [frames]; 0 where the detector's confidence in voicing is below .5."""
     found = _detector().detect(resampled(x, rate, RATE), RATE, *RANGE)
     return np.where(found.confidence >= 0.5, found.pitch_hz, 0)
 

@@ -63,7 +63,8 @@ ALL_METRICS: dict[str, Metric] = METRICS | {metric.name: metric for metric in _F
 def score(
     reference: Samples, degraded: Samples, rate: int, names: Sequence[str] = tuple(METRICS)
 ) -> dict[str, float | None]:
-    """Metrics by name; None where the clip is beyond a metric (e.g. no speech for PESQ).
+    """Score by each metric's name; None where the clip is beyond a metric (e.g. no speech for
+    PESQ).
 
     Raises:
         ConfigError: there is no metric of that name.
@@ -83,7 +84,7 @@ def score(
 
 
 def markdown_table() -> str:
-    """All metrics as the table of docs/metrics.md, which a test compares with this."""
+    """Write all metrics as the table of docs/metrics.md, which a test compares with this."""
     lines = [
         "| metric | unit | range | better | compares | source | install |",
         "|---|---|---|---|---|---|---|",

@@ -17,7 +17,7 @@ INSTALL = "pip install torch librosa && pip install --no-deps resemblyzer==0.1.4
 
 
 def speaker_similarity(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Cosine between speaker embeddings, 0 to 1, higher is better.
+    """Compute the cosine between speaker embeddings, 0 to 1, higher is better.
 
     GE2E d-vectors (Wan et al., 2018) of package resemblyzer; silence is cut out first.
 
@@ -30,7 +30,8 @@ def speaker_similarity(reference: Samples, degraded: Samples, rate: int) -> floa
 
 
 def embedding(x: Samples, rate: int) -> np.ndarray:
-    """Unit vector of the voice that speaks, [256], float32. Raises as `speaker_similarity`."""
+    """Compute the unit vector of the voice that speaks, [256], float32. Raises as
+    `speaker_similarity`."""
     encoder, resemblyzer = _encoder(), need("resemblyzer", "speaker similarity", INSTALL)
     check_sound(x, rate)
     speech = resemblyzer.preprocess_wav(resampled(x, rate, RATE))

@@ -13,7 +13,7 @@ FLOOR = 1e-5  # of magnitudes: what lies below counts as equal
 
 
 def mel_distance(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Mean |difference| of log10 mel magnitudes, 0 and up, lower is better.
+    """Compute the mean |difference| of log10 mel magnitudes, 0 and up, lower is better.
 
     Hann window of 2048, hop 512, 120 HTK-mel triangles from 0 to half the rate, floor 1e-5.
     """
@@ -25,7 +25,8 @@ def mel_distance(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def log_spectral_distance(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Root mean square over frequency of log10 power differences, mean over frames; 0 and up.
+    """Compute the root mean square over frequency of log10 power differences, mean over frames; 0
+    and up.
 
     Gray and Markel, 1976. Hann window of 2048, hop 512, magnitudes floored at 1e-5. One unit is
     10 dB; a gain of g moves every clip by |2 log10 g|.
@@ -37,7 +38,7 @@ def log_spectral_distance(reference: Samples, degraded: Samples, rate: int) -> f
 
 
 def mel_cepstral_distortion(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Mel-cepstral distortion in dB, 0 and up, lower is better (Kubichek, 1993).
+    """Compute mel-cepstral distortion in dB, 0 and up, lower is better (Kubichek, 1993).
 
     (10 / ln 10) sqrt(2 sum over m of (c_m - c'_m)^2), m = 1 to 24, mean over frames as they stand
     (no warping in time). The cepstrum describes the natural-log mel spectrum by the SPTK

@@ -11,12 +11,12 @@ FLOOR = 1e-12  # of energies: so that silence and perfect copies have a value
 
 
 def snr(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Signal-to-noise ratio in dB; higher is better."""
+    """Compute the signal-to-noise ratio in dB; higher is better."""
     return _ratio(_energy(reference), _energy(reference - degraded))
 
 
 def si_sdr(reference: Samples, degraded: Samples, rate: int) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB; higher is better.
+    """Compute the scale-invariant signal-to-distortion ratio in dB; higher is better.
 
     The signal is the projection of the degraded on the reference, the distortion is the rest
     (Le Roux et al., 2019). The mean is not removed.

@@ -45,7 +45,7 @@ def word_error_rate(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def character_error_rate(reference: Samples, degraded: Samples, rate: int) -> float:
-    """The same for characters, spaces among them; for languages that write no spaces.
+    """Count the same for characters, spaces among them; for languages that write no spaces.
 
     Raises:
         AudioError: no word is heard in the reference, or it is shorter than 0.4 s.

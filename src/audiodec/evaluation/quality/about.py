@@ -19,7 +19,7 @@ PACKAGES = (
 
 
 def about_run(clips: Sequence[Clip]) -> dict[str, Any]:
-    """Date, clips and versions, as JSON would hold them."""
+    """Tell date, clips and versions of a run, as JSON would hold them."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "clips": len(clips),

@@ -24,7 +24,7 @@ LONGEST = 600  # seconds: metrics need memory in proportion
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording.
+    """One recording to be coded and scored.
 
     Attributes:
         name: unique in a run.
@@ -51,7 +51,7 @@ class Clip:
 
 
 def find_clips(sources: Sequence[Path], labels: Path | None = None) -> list[Clip]:
-    """Audio files, those below folders, and those that manifests (.csv) list.
+    """Find audio files, those below folders, and those that manifests (.csv) list.
 
     A manifest has a column `path`, relative to itself, and may have `noisy` and LABELS.
 
@@ -107,7 +107,7 @@ def _labels(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_clip(path: Path) -> Samples:
-    """A clip at 48 kHz, mixed to mono.
+    """Read a clip at 48 kHz, mixed to mono.
 
     Raises:
         AudioError: it cannot be read, is empty, or longer than ten minutes.

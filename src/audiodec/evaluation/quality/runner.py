@@ -116,7 +116,7 @@ class Benchmark:
             pool.shutdown(cancel_futures=True)
 
     def scores(self) -> list[Score]:
-        """All scores that are in the store, clip by clip."""
+        """Read all scores that are in the store, clip by clip."""
         found = []
         for clip, digest in zip(self.clips, self.digests, strict=True):
             for codec in self.codecs:
@@ -167,7 +167,7 @@ _current: dict[str, Peer] = {}  # of a process, by identity: codecs cannot be se
 
 
 def _create(task: _Task) -> Peer:
-    """The codec of a task; kept for the next, in place of the one before."""
+    """Make the codec of a task; it is kept for the next, in place of the one before."""
     _, identity = task.place
     if identity not in _current:
         _current.clear()
@@ -190,7 +190,7 @@ def _work(task: _Task) -> dict[str, float | None]:
 
 
 def file_name(name: str) -> str:
-    """The name of a clip or codec as that of a file."""
+    """Write the name of a clip or codec as that of a file."""
     return "".join(c if c.isalnum() or c in " .-_" else "_" for c in name).lstrip(".")
 
 

@@ -68,7 +68,7 @@ def write_scores(scores: Sequence[Score], about: Mapping[str, Any], path: Path) 
 
 
 def read_scores(path: Path) -> tuple[list[Score], dict[str, Any]]:
-    """The scores, and how they came about.
+    """Gather the scores, and how they came about.
 
     Raises:
         MissingExtraError: pyarrow is not installed.

@@ -33,7 +33,7 @@ class Store:
             raise AudioError(f"{path} cannot be used: {error}; remove it to start anew") from None
 
     def get(self, clip: str, codec: str) -> dict[str, float | None]:
-        """All values of a clip (its digest) through a codec (its identity)."""
+        """Read all values of a clip (its digest) through a codec (its identity)."""
         rows = self.database.execute(
             "select metric, value from scores where clip = ? and codec = ?", (clip, codec)
         )

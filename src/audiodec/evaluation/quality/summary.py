@@ -27,12 +27,13 @@ class Mean:
         return (self.high - self.low) / 2
 
     def plus_minus(self, digits: int) -> str:
-        """ "±" and `half`; empty where there is no interval."""
+        """Write "±" and `half`; nothing where there is no interval."""
         return f"±{self.half:.{digits}f}" if self.half else ""
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, dict[str, Mean]]:
-    """Means by codec and metric, `kbps` among them; clips beyond a metric are left out of it.
+    """Compute means by codec and metric, `kbps` among them; clips beyond a metric are left out of
+    it.
 
     What is drawn again are speakers, then clips of each (Davison and Hinkley, 1997, section 3.8):
     clips of one speaker are no independent samples of speech. A clip of which no speaker is known
@@ -51,7 +52,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, dict[str, Mean]]:
 
 
 def groups(scores: Sequence[Score], label: str) -> dict[str, list[Score]]:
-    """Scores by the value of a label, in alphabetical order; those without it are left out."""
+    """Group scores by the value of a label, in alphabetical order, without those that lack it."""
     found = sorted({s.labels[label] for s in scores if label in s.labels})
     return {value: [s for s in scores if s.labels.get(label) == value] for value in found}
 

@@ -65,18 +65,18 @@ LATENCY = Axis("algorithmic latency, ms", 5)
 
 
 def look(number: int, level: bool = False) -> str:
-    """Classes of a curve: its colour, and dashes where colours come round again."""
+    """Choose the classes of a curve: its colour, and dashes where colours come round again."""
     again = " again" if number >= COLOURS else ""
     return "flat" if level else f"s{number % COLOURS}{again}"
 
 
 def marker(number: int) -> str:
-    """The shape of a curve, around 0, 0."""
+    """Draw the shape of a curve, around 0, 0."""
     return SHAPES[number % len(SHAPES)]
 
 
 def chart(curves: Sequence[Curve], axis: Axis, title: str) -> str:
-    """The SVG element; empty if there is nothing to draw."""
+    """Draw the SVG element; empty if there is nothing to draw."""
     points = [p for curve in curves for p in curve.points]
     placed = [p.x for curve in curves if not curve.level for p in curve.points]
     if not placed:

@@ -29,11 +29,12 @@ class Setting:
 
     @property
     def kbps(self) -> float:
+        """Measured kbps, the mean over the clips."""
         return self.means["kbps"].value
 
 
 def settings(scores: Sequence[Score], summary: Summary) -> list[Setting]:
-    """Every codec at every rate, in the order of the scores."""
+    """List every codec at every rate, in the order of the scores."""
     first = {s.codec: s for s in reversed(scores)}
     return [
         Setting(codec, first[codec].family or codec, first[codec].latency_ms, means)
@@ -42,12 +43,12 @@ def settings(scores: Sequence[Score], summary: Summary) -> list[Setting]:
 
 
 def families(found: Sequence[Setting]) -> list[str]:
-    """Names in order: the place of one is its number, i.e. its colour and shape."""
+    """List the names in order: the place of one is its number, i.e. its colour and shape."""
     return list(dict.fromkeys(s.family for s in found))
 
 
 def rate_chart(found: Sequence[Setting], metric: str) -> str:
-    """Quality over measured kbps, a curve for each family."""
+    """Draw quality over measured kbps, a curve for each family."""
     curves = []
     for number, family in enumerate(families(found)):
         own = [s for s in found if s.family == family and metric in s.means]
@@ -59,7 +60,7 @@ def rate_chart(found: Sequence[Setting], metric: str) -> str:
 
 
 def latency_chart(found: Sequence[Setting], metric: str) -> str:
-    """Quality over algorithmic latency, each family at its rate nearest to 12 kbps."""
+    """Draw quality over algorithmic latency, each family at its rate nearest to 12 kbps."""
     curves = []
     for number, family in enumerate(families(found)):
         own = [s for s in found if s.family == family and metric in s.means]

@@ -8,7 +8,7 @@ from audiodec.evaluation.quality import Score, summarise
 
 
 def markdown(scores: Sequence[Score]) -> str:
-    """A row for each codec: measured kbps, and each metric with half its 95 % interval."""
+    """Write a row for each codec: measured kbps, and each metric with half its 95 % interval."""
     summary = summarise(scores)
     metrics = list(dict.fromkeys(name for s in scores for name in s.values))
     lines = [

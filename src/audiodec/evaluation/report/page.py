@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 
 
 def page(scores: Sequence[Score], about: Mapping[str, Any], clips: Sequence[ClipSounds]) -> str:
-    """The HTML.
+    """Write the report as HTML.
 
     Args:
         about: how the scores came about, as `audiodec bench quality` writes it.

@@ -41,7 +41,7 @@ class ClipSounds:
 
 
 def read_sounds(folder: Path, clip: str, codecs: Sequence[str], audio: bool) -> ClipSounds:
-    """What `bench quality --keep` has kept of a clip, at -23 LUFS (ITU-R BS.1770-4).
+    """Find what `bench quality --keep` has kept of a clip, at -23 LUFS (ITU-R BS.1770-4).
 
     Args:
         codecs: names, in order; those that were not kept are left out.

@@ -66,7 +66,7 @@ class Neural(abc.ABC):
 
     @classmethod
     def missing(cls, untrained: bool = False) -> str | None:
-        """None, or how to get it."""
+        """Say how to get the codec; None where it is there."""
         if importlib.util.find_spec(cls.package) is None:
             return f"{cls.title} needs its network: pip install {cls.package}"
         folder = home(cls.key)
@@ -93,8 +93,8 @@ class Neural(abc.ABC):
         return audio.numpy().ravel()
 
     def cost(self) -> Cost:
-        """Of the whole network, of which low rates may leave a part unused; operations at this
-        rate, of the whole signal at once."""
+        """Count size and operations of the whole network, of which low rates may leave a part
+        unused; operations at this rate, of the whole signal at once."""
         packets = math.ceil(COUNTED * self.sample_rate / self.hop / self.frames)
         audio = torch.zeros(1, 1, packets * self.frames * self.hop)
         seconds = audio.shape[-1] / self.sample_rate
@@ -109,24 +109,24 @@ class Neural(abc.ABC):
         )
 
     def codebooks_for(self, kbps: float) -> int:
-        """Codes per frame at a nominal rate."""
+        """Count the codes per frame at a nominal rate."""
         return round(1000 * kbps * self.hop / self.sample_rate / self.bits)
 
     @abc.abstractmethod
     def create(self, package: Any) -> Any:
-        """The network with random weights."""
+        """Make the network with random weights."""
 
     @abc.abstractmethod
     def load(self, package: Any, folder: Path) -> Any:
-        """The network with the user's weights. Pickles are not executed."""
+        """Load the network with the user's weights. Pickles are not executed."""
 
     @abc.abstractmethod
     def codes(self, audio: torch.Tensor) -> Codes:
-        """Audio [1, 1, frames * hop] -> codes [codebooks, frames]."""
+        """Code audio [1, 1, frames * hop] as codes [codebooks, frames]."""
 
     @abc.abstractmethod
     def audio(self, codes: Codes) -> torch.Tensor:
-        """Codes [codebooks, frames] -> audio of frames * hop samples or more."""
+        """Decode codes [codebooks, frames] to audio of frames * hop samples or more."""
 
 
 class FromTransformers(Neural):
@@ -159,7 +159,7 @@ class FromTransformers(Neural):
 
 
 def families(peer: type[Neural], rates: tuple[float, ...]) -> tuple[Family, Family]:
-    """As users have it, and with random weights, to be timed only."""
+    """List a network's families: as users have it, and with random weights, to be timed only."""
     untrained = functools.partial(peer, untrained=True)
     missing = functools.partial(peer.missing, untrained=True)
     return Family(peer, rates, missing=peer.missing), Family(untrained, rates, missing=missing)

@@ -9,6 +9,8 @@ from audiodec.evaluation.codecs.neural.base import FromTransformers, families
 
 
 class Dac(FromTransformers):
+    """Descript Audio Codec at 44.1 kHz (Kumar et al., 2023)."""
+
     title, key, repository = "DAC 44.1 kHz", "dac", "descript/dac_44khz"
     network_class = "DacModel"
     sample_rate, hop, bits, streaming = 44100, 512, 10, False

@@ -9,6 +9,8 @@ from audiodec.evaluation.codecs.neural.base import FromTransformers, families
 
 
 class EnCodec(FromTransformers):
+    """EnCodec at 24 kHz (Défossez et al., 2022)."""
+
     title, key, repository = "EnCodec 24 kHz", "encodec", "facebook/encodec_24khz"
     network_class = "EncodecModel"
     sample_rate, hop, bits, streaming = 24000, 320, 10, True

@@ -9,6 +9,8 @@ from audiodec.evaluation.codecs.neural.base import FromTransformers, families
 
 
 class Mimi(FromTransformers):
+    """Mimi at 24 kHz, the codec of Moshi (Défossez et al., 2024)."""
+
     title, key, repository = "Mimi", "mimi", "kyutai/mimi"
     network_class = "MimiModel"
     sample_rate, hop, bits, streaming = 24000, 1920, 11, True
