@@ -20,7 +20,7 @@ from audiodec.training.recipe import Recipe
 
 
 def joined(config: CodecConfig, count: int) -> CodecConfig:
-    """The configuration of a spectral codec whose frames are `count` of the given one's.
+    """Make the configuration of a spectral codec whose frames are `count` of the given one's.
 
     Args:
         config: of a codec without sub-frames.
@@ -87,7 +87,7 @@ def join(network: Network, trained: Network, recipe: Recipe) -> None:
 
 
 def sample_latents(trained: Network, recipe: Recipe, count: int) -> Tensor:
-    """Joined latents of random training speech: [n, count * dim]."""
+    """Join the latents of random training speech: [n, count * dim]."""
     c, data = recipe.codec, recipe.data
     crops = Crops(data, c.sample_rate, c.hop, recipe.seed, c.channels)
     found: list[Tensor] = []
@@ -98,7 +98,7 @@ def sample_latents(trained: Network, recipe: Recipe, count: int) -> Tensor:
 
 
 def principal_components(x: Tensor, count: int) -> Tensor:
-    """The `count` directions of largest variance: [n, dim] -> [dim, count], orthonormal."""
+    """Find `count` directions of largest variance: [n, dim] -> [dim, count], orthonormal."""
     vectors: Tensor = torch.linalg.eigh(torch.cov(x.t())).eigenvectors
     return vectors.flip(1)[:, :count]
 
@@ -110,7 +110,7 @@ def _side_by_side(joint: nn.Linear, single: nn.Linear, count: int) -> None:
 
 
 def _module(block: nn.Module, kind: type[Join] | type[Split]) -> Join | Split:
-    """The map inside a pointwise block."""
+    """Give the map inside a pointwise block."""
     assert isinstance(block, Pointwise)
     inner = block.module
     assert isinstance(inner, kind)
