@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import audiodec
-from audiodec.evaluation.streams import CLOCKS, COUNTS, Load, held, measure
+from audiodec.evaluation.streams import CLOCKS, STREAM_COUNTS, Load, held, measure
 
 
 def load(streams: int, per_stream: float) -> Load:
@@ -21,9 +21,9 @@ def load(streams: int, per_stream: float) -> Load:
 
 @pytest.mark.parametrize("per_stream", [0.09, 0.2, 0.5, 3.0, 20.0])
 def test_finds_the_most_streams_that_fit(per_stream: float) -> None:
-    rows = [load(count, per_stream) for count in COUNTS]
+    rows = [load(count, per_stream) for count in STREAM_COUNTS]
     best = held(rows, "p99", lambda count: load(count, per_stream))
-    most = min(int(9 / per_stream), COUNTS[-1])
+    most = min(int(9 / per_stream), STREAM_COUNTS[-1])
     assert (best.streams if best else 0) == most
 
 
@@ -42,7 +42,7 @@ def test_json_from_the_command_line(small_folder: Path) -> None:
         [sys.executable, "-m", "audiodec", *command], capture_output=True, text=True, check=True
     )
     result = json.loads(done.stdout)
-    assert [row["streams"] for row in result["loads"]] == list(COUNTS)
+    assert [row["streams"] for row in result["loads"]] == list(STREAM_COUNTS)
     assert set(result["held"]) == set(CLOCKS)
     for clock, best in result["held"].items():
         assert best is None or best[clock] <= best["deadline"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from audiodec.call.endpoint import Endpoint
-from audiodec.call.handshake import SIZE as HELLO
+from audiodec.call.handshake import HELLO_BYTES as HELLO
 from audiodec.call.keys import VARIABLE, make_key, read_key
 from audiodec.call.network import Link, every, gilbert, run
 from audiodec.errors import ConfigError, ModelError

@@ -266,7 +266,7 @@ def test_a_name_read_again_after_it_has_changed(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_lengths_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "REMEMBERED", 3)
+    monkeypatch.setattr(measuring, "MAX_REMEMBERED_FILES", 3)
     for number in range(8):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, np.zeros(number + 1), RATE)

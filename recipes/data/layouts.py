@@ -14,7 +14,7 @@ import soxr
 from sound import SUFFIXES, read
 from sources import Source
 
-from audiodec.evaluation.metrics.pitch import RATE, track
+from audiodec.evaluation.metrics.pitch import RATE_HZ, track
 
 HIGH = 165  # Hz of the median pitch, from which a voice is taken for the woman's
 
@@ -96,7 +96,7 @@ def _pitch(source: Source, folder: Path) -> Iterator[Clip]:
     """A man and a woman whom nothing tells apart but their pitch."""
     for clip in _paths(source, folder):
         samples, rate = read(clip.path)
-        pitch = track(soxr.resample(samples, rate, RATE), RATE)
+        pitch = track(soxr.resample(samples, rate, RATE_HZ), RATE_HZ)
         if np.any(pitch > 0):
             gender = "female" if np.median(pitch[pitch > 0]) >= HIGH else "male"
             yield Clip(clip.path, f"{source.name}_{gender}", gender, source.language)

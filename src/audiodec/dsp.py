@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-VOCAL_TRACT = 1.2e-3  # seconds of cepstrum; pitch lies above
+VOCAL_TRACT_S = 1.2e-3  # seconds of cepstrum; pitch lies above
 
 
 def cut(samples: NDArray[Any], size: int, hop: int) -> NDArray[Any]:
@@ -33,7 +33,7 @@ def envelope(spectrum: NDArray[Any], rate: int) -> NDArray[Any]:
         rate: Hz.
     """
     cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-6))
-    kept = round(VOCAL_TRACT * rate)
+    kept = round(VOCAL_TRACT_S * rate)
     cepstrum[..., kept : cepstrum.shape[-1] - kept + 1] = 0
     return np.fft.rfft(cepstrum).real
 

@@ -21,7 +21,7 @@ from audiodec.checks import (
 )
 from audiodec.errors import FormatError
 from audiodec.resampling import resample
-from audiodec.runtime.base import CHUNK, Runtime
+from audiodec.runtime.base import CHUNK_FRAMES, Runtime
 from audiodec.runtime.steps import Step, Steps, cut
 from audiodec.session import as_signal
 
@@ -166,7 +166,7 @@ class LatentCodec:
         audio = resample(batch, rate, self.sample_rate)
         audio = np.pad(audio, ((0, 0), (0, 0), (0, -audio.shape[2] % self.hop)))
         steps = Steps(step, self.runtime.encoder_state(len(audio)))
-        made = steps.through(cut(audio, CHUNK * self.hop))
+        made = steps.through(cut(audio, CHUNK_FRAMES * self.hop))
         return np.concatenate([none, *made], axis=2)
 
     def _decode(
@@ -185,7 +185,7 @@ class LatentCodec:
                 raise FormatError(f"{frames} frames hold fewer than {length} samples at {rate} Hz")
         none = np.zeros((len(given), self.channels, 0), np.float32)
         steps = Steps(step, self.runtime.decoder_state(len(given)))
-        made = steps.through(cut(given, CHUNK))
+        made = steps.through(cut(given, CHUNK_FRAMES))
         audio = np.clip(np.concatenate([none, *made], axis=2), -1, 1)
         audio = np.clip(resample(audio, self.sample_rate, rate), -1, 1)[..., :length]
         return as_signal(audio[0]) if single else audio

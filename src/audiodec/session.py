@@ -17,7 +17,7 @@ from audiodec.checks import (
 from audiodec.errors import AudioError, FormatError
 from audiodec.playback import Playback
 from audiodec.resampling import Resampler
-from audiodec.runtime.base import CHUNK, Runtime, State
+from audiodec.runtime.base import CHUNK_FRAMES, Runtime, State
 from audiodec.runtime.steps import Steps, cut
 
 
@@ -131,7 +131,7 @@ class Encoder:
         whole, self._waiting = self._waiting[None, :, :ready], self._waiting[:, ready:].copy()
         return [
             self._format.pack(packet)
-            for codes in self._steps.through(cut(whole, size * max(1, CHUNK // frames)))
+            for codes in self._steps.through(cut(whole, size * max(1, CHUNK_FRAMES // frames)))
             for packet in cut(codes[0], frames)
         ]
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 from audiodec.audio_files.finding import Finding, left_over
 from audiodec.audio_files.view import Part
 
-MOST = 10_000  # chunks looked at
+MAX_CHUNKS = 10_000  # chunks looked at
 UNKNOWN_32 = (*range(0x7FFF_F000, 0x8000_0001), *range(0xFFFF_F000, 0x1_0000_0000))
 
 
@@ -80,7 +80,7 @@ def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
 
 
 def _walk(file: BinaryIO, size: int, layout: _Layout, position: int) -> Iterator[_Chunk]:
-    for _ in range(MOST):
+    for _ in range(MAX_CHUNKS):
         file.seek(position)
         head = file.read(layout.head)
         if len(head) < layout.head:

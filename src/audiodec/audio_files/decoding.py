@@ -12,8 +12,8 @@ from audiodec.audio_files.names import printable
 from audiodec.audio_files.view import Part, View
 from audiodec.errors import AudioError
 
-PIECE = 65536  # samples decoded at once
-TRIES = 16  # reads that may fail one after the other until the rest is given up
+PIECE_SAMPLES = 65536  # samples decoded at once
+MAX_FAILED_READS = 16  # reads that may fail one after the other until the rest is given up
 
 
 class Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
@@ -34,7 +34,7 @@ class Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
 
     def some(self, count: int) -> Samples:
         """Read up to `count` samples [n, channels], none at the end. Damage is left out."""
-        for _ in range(TRIES):
+        for _ in range(MAX_FAILED_READS):
             out = np.full((count, self.channels), np.nan, np.float32)
             try:
                 return np.asarray(self.read(out=out))
@@ -58,7 +58,7 @@ class Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
                 return bool(self.seek(count) == count)
             except soundfile.SoundFileError:
                 return False
-        while count and len(piece := self.some(min(count, PIECE))):
+        while count and len(piece := self.some(min(count, PIECE_SAMPLES))):
             count -= len(piece)
         return not count
 

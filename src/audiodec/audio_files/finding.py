@@ -7,7 +7,7 @@ from typing import Self
 
 from audiodec.audio_files.view import Part
 
-TAGS = 4096  # bytes behind the sound that are taken for tags and padding rather than for sound
+MAX_TAG_BYTES = 4096  # behind the sound, that are taken for tags and padding, not for sound
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class Finding:
 
 def left_over(count: int) -> tuple[str, ...]:
     """Word the remark on bytes behind the end of the sound, where they are more than tags."""
-    return (f"{count} bytes behind its end are left out",) if count > TAGS else ()
+    return (f"{count} bytes behind its end are left out",) if count > MAX_TAG_BYTES else ()

@@ -13,9 +13,9 @@ from audiodec.audio_files.view import Part
 
 MARK = b"fLaC\x00\x00\x00\x22"  # and STREAMINFO, 34 bytes, which has to come first
 TOTAL = 2**36 - 1  # mask of the samples per channel in STREAMINFO
-SCANNED = 1 << 20  # bytes at once
-CANDIDATES = 4  # heads of blocks there that are looked at; sound may look like one
-LONGEST = 1 << 18  # bytes at the end of the file in which the last block is looked for
+SCAN_BYTES = 1 << 20  # bytes at once
+MAX_CANDIDATES = 4  # heads of blocks there that are looked at; sound may look like one
+MAX_TAIL_BYTES = 1 << 18  # bytes at the end of the file in which the last block is looked for
 BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}} | {
     n: 256 << (n - 8) for n in range(8, 16)
 }
@@ -56,7 +56,7 @@ def _tag_ends(start: bytes, position: int) -> bool:
 def _marks(file: BinaryIO) -> list[int]:
     found, base, kept = [], 0, b""
     file.seek(0)
-    while piece := file.read(SCANNED):
+    while piece := file.read(SCAN_BYTES):
         text = kept + piece
         at = text.find(MARK)
         while at >= 0:
@@ -71,12 +71,12 @@ def _last_sample(file: BinaryIO, begin: int, end: int, info: bytes) -> int:
     """Count samples up to the end of the stream's last block; 0 if its last bytes are no whole
     block."""
     block = int.from_bytes(info[:2], "big")
-    file.seek(max(begin, end - LONGEST))
+    file.seek(max(begin, end - MAX_TAIL_BYTES))
     tail = file.read(end - file.tell())
     if tail[-128:-125] == b"TAG":  # ID3, as some tools put it behind every format
         tail = tail[:-128]
     at, tried = _sync(tail, len(tail)), 0
-    while at >= 0 and tried < CANDIDATES:
+    while at >= 0 and tried < MAX_CANDIDATES:
         last = _last(tail[at : at + 16], block)
         if last and _crc(tail[at:], 16, 0x8005) == 0:
             return last

@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 from audiodec.audio_files import chunks, flac, mpeg, ogg
 from audiodec.audio_files.finding import Finding, left_over
 
-SDS_HEAD, SDS_BLOCK = 21, 127  # bytes
+SDS_HEAD_BYTES, SDS_BLOCK_BYTES = 21, 127
 
 
 def inspect(file: BinaryIO, size: int) -> Finding:
@@ -38,13 +38,13 @@ def _sds(file: BinaryIO, start: bytes, size: int) -> Finding:
 
     libsndfile makes silence of what is missing, and prints to stdout, which may be our output.
     """
-    start = start.ljust(SDS_HEAD, b"\0")
+    start = start.ljust(SDS_HEAD_BYTES, b"\0")
     samples = start[10] | start[11] << 7 | start[12] << 14
     width = 2 if start[6] < 15 else 3 if start[6] < 22 else 4  # bytes of a sample
-    file.seek(SDS_HEAD)
-    blocks = file.read(-(-samples * width // 120) * SDS_BLOCK)
-    heads = (blocks[at : at + 2] for at in range(0, len(blocks), SDS_BLOCK))
-    whole = len(blocks) == -(-samples * width // 120) * SDS_BLOCK
+    file.seek(SDS_HEAD_BYTES)
+    blocks = file.read(-(-samples * width // 120) * SDS_BLOCK_BYTES)
+    heads = (blocks[at : at + 2] for at in range(0, len(blocks), SDS_BLOCK_BYTES))
+    whole = len(blocks) == -(-samples * width // 120) * SDS_BLOCK_BYTES
     if not whole or any(head != b"\xf0\x7e" for head in heads):
         return replace(Finding.whole(size), refused="is a damaged or unfinished MIDI sample dump")
-    return Finding.whole(size, *left_over(size - SDS_HEAD - len(blocks)))
+    return Finding.whole(size, *left_over(size - SDS_HEAD_BYTES - len(blocks)))

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from audiodec.audio_files.decoding import PIECE, Stream, open_stream
+from audiodec.audio_files.decoding import PIECE_SAMPLES, Stream, open_stream
 from audiodec.audio_files.finding import Finding
 from audiodec.audio_files.headers import claimed_samples
 from audiodec.audio_files.inspection import inspect
@@ -15,8 +15,8 @@ from audiodec.audio_files.names import printable
 from audiodec.errors import AudioError
 from audiodec.resampling import MAX_RATE, MIN_RATE
 
-ENDLESS = 1 << 60  # samples; libsndfile's word for a length it does not know is above
-REMEMBERED = 4096  # files whose length is kept in memory
+ENDLESS_SAMPLES = 1 << 60  # samples; libsndfile's word for a length it does not know is above
+MAX_REMEMBERED_FILES = 4096  # files whose length is kept in memory
 UNCOUNTED = {"ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}  # counted from headers only
 
 
@@ -65,7 +65,7 @@ def measured(name: str, file: BinaryIO) -> Measured:
             _known[key] = _measure(name, file, status.st_size)
         except OSError as error:
             raise AudioError(f"{printable(name)} cannot be read: {error.strerror}") from None
-        while len(_known) > REMEMBERED:
+        while len(_known) > MAX_REMEMBERED_FILES:
             _known.popitem(last=False)
     return _known[key]
 
@@ -94,7 +94,7 @@ def _measure(name: str, file: BinaryIO, size: int) -> Measured:
                 remarks.append("a sound of another rate or channel count follows and is left out")
                 break
             rate, channels = stream.samplerate, stream.channels
-            says = stream.frames if 0 <= stream.frames < ENDLESS else 0
+            says = stream.frames if 0 <= stream.frames < ENDLESS_SAMPLES else 0
             length = says if _counted_right(stream, finding) else _count(stream)
             lengths.append(length)
             claimed += max(length, claimed_samples(stream, start), round(says * finding.claimed))
@@ -112,13 +112,13 @@ def _measure(name: str, file: BinaryIO, size: int) -> Measured:
 
 def _counted_right(stream: Stream, finding: Finding) -> bool:
     return (
-        finding.trusted and 0 <= stream.frames < ENDLESS and stream.subtype not in UNCOUNTED
+        finding.trusted and 0 <= stream.frames < ENDLESS_SAMPLES and stream.subtype not in UNCOUNTED
         and stream.format not in UNCOUNTED
     )  # fmt: skip
 
 
 def _count(stream: Stream) -> int:
     total = 0
-    while length := len(stream.some(PIECE)):
+    while length := len(stream.some(PIECE_SAMPLES)):
         total += length
     return total

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 from audiodec.audio_files.finding import Finding, left_over
 
-SEARCHED = 1 << 18  # bytes in which a first frame is looked for
-AGREEING = 3  # frames that have to follow each other, for a first one to be believed
-RATES = (44100, 48000, 32000)  # Hz, of version 1
+SEARCH_BYTES = 1 << 18  # bytes in which a first frame is looked for
+AGREEING_FRAMES = 3  # frames that have to follow each other, for a first one to be believed
+RATES_HZ = (44100, 48000, 32000)  # Hz, of version 1
 KBPS = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -38,7 +38,8 @@ def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
     if not at and _frame(start[:4]) is None:
         return None
     walk = _Walk(file, size)
-    first = walk.search(at, SEARCHED) or walk.search(0, SEARCHED)  # a tag's length may lie, too
+    # A tag's length may lie, too.
+    first = walk.search(at, SEARCH_BYTES) or walk.search(0, SEARCH_BYTES)
     if first is None:
         return None
     walk.all(first)
@@ -105,7 +106,7 @@ def _frame(head: bytes) -> _Frame | None:
     if version is None or layer == 4 or bits in (0, 15) or rate == 3:
         return None
     first = version == 1
-    hertz = RATES[rate] // {1: 1, 2: 2, 25: 4}[version]
+    hertz = RATES_HZ[rate] // {1: 1, 2: 2, 25: 4}[version]
     kbps = KBPS[(1, layer) if first else (2, min(layer, 2))][bits - 1]
     pad = head[2] >> 1 & 1
     if layer == 1:
@@ -154,7 +155,7 @@ class _Walk:
 
     def _follow(self, at: int, frame: _Frame) -> bool:
         kind = frame.kind
-        for _ in range(AGREEING - 1):
+        for _ in range(AGREEING_FRAMES - 1):
             at += frame.length
             if at == self.size:
                 return True
@@ -176,7 +177,7 @@ class _Walk:
             frame = _frame(head)
             if frame is None or kind not in (None, frame.kind):
                 self._sound(begin, at)
-                found = self.search(at, SEARCHED, kind) if head else None
+                found = self.search(at, SEARCH_BYTES, kind) if head else None
                 if found is None:
                     self.behind = 0 if head[:8] == b"APETAGEX" else self.size - at
                     return

@@ -12,7 +12,7 @@ from audiodec.audio_files.finding import Finding, left_over
 
 MARK = b"OggS"
 BEGINS, ENDS = 2, 4  # flags of a page
-SCANNED = 1 << 16  # bytes at once, where a page is looked for
+SCAN_BYTES = 1 << 16  # bytes at once, where a page is looked for
 
 
 def look(file: BinaryIO, size: int, start: bytes) -> Finding | None:
@@ -76,7 +76,7 @@ def _page(file: BinaryIO, at: int) -> _Page | None:
 def _next(file: BinaryIO, at: int) -> int | None:
     kept = b""
     file.seek(at)
-    while piece := file.read(SCANNED):
+    while piece := file.read(SCAN_BYTES):
         text = kept + piece
         if (found := text.find(MARK)) >= 0:
             return at - len(kept) + found

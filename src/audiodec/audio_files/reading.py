@@ -20,7 +20,7 @@ from audiodec.audio_files.measuring import Facts, Measured, measured
 from audiodec.audio_files.names import printable
 from audiodec.audio_files.sources import seekable
 
-GAP = 4096  # samples that are silent at least, where something is damaged
+MIN_GAP_SAMPLES = 4096  # samples that are silent at least, where something is damaged
 
 
 @contextmanager
@@ -140,7 +140,7 @@ class Audio:
                 self._left -= len(piece)
                 return piece
             self._stream.check()
-            self._gap = self._step = min(GAP, self._left)
+            self._gap = self._step = min(MIN_GAP_SAMPLES, self._left)
         silence = np.zeros((min(count, self._gap), self.channels), np.float32)
         self._left -= len(silence)
         self._gap -= len(silence)

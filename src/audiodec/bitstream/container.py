@@ -26,7 +26,7 @@ BLOCK_HEAD = struct.Struct("<IH")  # CRC-32 of what follows, frames (0: this is 
 CRC_SIZE = _CRC.size
 _TRAILER = struct.Struct("<IHQ")  # CRC-32 of what follows, 0, samples per channel
 HEADER_SIZE, TRAILER_SIZE = _HEADER.size + CRC_SIZE, _TRAILER.size
-ROUNDING = 8  # samples that resampling there and back may round off
+ROUNDING_SAMPLES = 8  # samples that resampling there and back may round off
 
 MAX_CHANNELS, MAX_BLOCK_FRAMES, MAX_FRAME_BITS = 64, 4096, 1024  # bound what is read at once
 
@@ -67,12 +67,12 @@ class Header:
     def fits(self, frames: int, samples: int) -> bool:
         """Tell whether so many frames can be what a file of `samples` holds."""
         excess = frames * self.hop * self.rate / self.model_rate - samples
-        return -ROUNDING <= excess < self.most_excess
+        return -ROUNDING_SAMPLES <= excess < self.most_excess
 
     @property
     def most_excess(self) -> int:
         """Samples, at the original's rate, that the last frame may reach beyond the end."""
-        return math.ceil(self.hop * self.rate / self.model_rate) + ROUNDING
+        return math.ceil(self.hop * self.rate / self.model_rate) + ROUNDING_SAMPLES
 
     def whole_frames(self, data: bytes) -> int:
         """Count the frames of the block that `data` begins with; 0 where none is whole."""

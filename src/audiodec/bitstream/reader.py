@@ -20,7 +20,7 @@ from audiodec.errors import FormatError
 
 MAX_FRONT = 1 << 16  # bytes in front of the header that are skipped
 CRC_OF_WHOLE = zlib.crc32(bytes(4))  # of anything that ends in its own CRC-32, little-endian
-TOLD = 3  # places of damage that are named, at most
+MAX_PLACES_NAMED = 3  # places of damage that are named, at most
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,11 @@ class Reader:
         if strange:
             yield f"{strange} bytes between the blocks are skipped"
         if lost:
-            more = f" and {len(places) - TOLD} more places" if len(places) > TOLD else ""
+            unnamed = len(places) - MAX_PLACES_NAMED
+            more = f" and {unnamed} more places" if unnamed > 0 else ""
             yield (
                 f"{self.blocks_lost} of {self.blocks_lost + self.blocks_whole} blocks are lost, "
-                f"{lost * seconds:.2f} s at {', '.join(places[:TOLD])}{more}"
+                f"{lost * seconds:.2f} s at {', '.join(places[:MAX_PLACES_NAMED])}{more}"
             )
         if survey.claimed is None:
             yield "truncated: the end is missing, so the exact length is not known"

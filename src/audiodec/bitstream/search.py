@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audiodec.bitstream.container import CRC_SIZE
 
-FEWEST, MOST = 1 << 10, 1 << 20  # offsets tried at once: little work where a block is near
+MIN_OFFSETS, MAX_OFFSETS = 1 << 10, 1 << 20  # tried at once: little work where a block is near
 
 
 def find_block(file: BinaryIO, start: int, stop: int, size: int, frames: int) -> int:
@@ -33,12 +33,12 @@ def find_block(file: BinaryIO, start: int, stop: int, size: int, frames: int) ->
 
 def pieces(file: BinaryIO, start: int, stop: int, overlap: int) -> Iterator[tuple[int, bytes]]:
     """Read longer and longer pieces of a file, each with `overlap` of the next: offset, bytes."""
-    step = FEWEST
+    step = MIN_OFFSETS
     while start + overlap < stop:
         file.seek(start)
         yield start, file.read(min(step + overlap, stop - start))
         start += step
-        step = min(2 * step, MOST)
+        step = min(2 * step, MAX_OFFSETS)
 
 
 def _first_whole(data: bytes, size: int, frames: int) -> int | None:

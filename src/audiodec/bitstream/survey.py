@@ -24,7 +24,7 @@ from audiodec.errors import FormatError
 
 MAX_PIECES = 1 << 17  # of a damaged file; bounds memory
 MAX_EXPANSION = 16  # times what a file's bytes can hold is the most that it may last
-CRC_BUDGET = 1 << 30  # bytes of CRC spent on a last block of unknown length
+CRC_BUDGET_BYTES = 1 << 30  # bytes of CRC spent on a last block of unknown length
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Survey:
 
     def __init__(self, file: BinaryIO, header: Header, start: int) -> None:
         self._file, self._header = file, header
-        self._budget = CRC_BUDGET
+        self._budget = CRC_BUDGET_BYTES
         self._found: dict[int, int] = {}  # frames of a kind of block: where the next one is
         self._so_far = 0  # frames
         self.length = file.seek(0, os.SEEK_END)

@@ -20,13 +20,13 @@ from enum import IntEnum
 
 from audiodec.errors import FormatError, ModelError
 
-SECRET = 32  # bytes
-KEY = 30  # bytes: AES-128 key and 112-bit salt of SRTP (RFC 3711)
+SECRET_BYTES = 32
+KEY_BYTES = 30  # bytes: AES-128 key and 112-bit salt of SRTP (RFC 3711)
 _BODY = struct.Struct("!4s16s16sIH8sBB")
 FAMILY = b"ADc"  # what every hello begins with
 _MAGIC, _OLDER, _NOBODY = FAMILY + b"2", FAMILY + b"1", bytes(16)
-_TAG = 32
-SIZE = _BODY.size + _TAG
+_TAG_BYTES = 32
+HELLO_BYTES = _BODY.size + _TAG_BYTES
 
 
 class State(IntEnum):
@@ -107,11 +107,11 @@ class Handshake:
             FormatError: not one, not authentic, or our own come back.
             ModelError: the other end speaks with another model, packet size or protocol.
         """
-        if data[:4] == _OLDER and hmac.compare_digest(data[-_TAG:], self._tag(data[:-_TAG])):
+        body, tag = data[:-_TAG_BYTES], data[-_TAG_BYTES:]
+        if data[:4] == _OLDER and hmac.compare_digest(tag, self._tag(body)):
             raise ModelError("the other end runs audiodec 0.7 or older: update it")
-        if len(data) != SIZE:
+        if len(data) != HELLO_BYTES:
             raise FormatError(f"a hello of {len(data)} bytes")
-        body, tag = data[:-_TAG], data[-_TAG:]
         magic, nonce, ours, ssrc, first, weights, frames, state = _BODY.unpack(body)
         if magic != _MAGIC or nonce in (_NOBODY, self._nonce) or ssrc == self._stream.ssrc:
             raise FormatError("not the hello of another end")
@@ -153,11 +153,11 @@ class Handshake:
             self.state = State.SURE
 
     def _tag(self, body: bytes) -> bytes:
-        return hmac.digest(self._derived(b"", b"audiodec hello", _TAG), body, hashlib.sha256)
+        return hmac.digest(self._derived(b"", b"audiodec hello", _TAG_BYTES), body, hashlib.sha256)
 
     def _key(self, sender: bytes) -> bytes:
         both = b"".join(sorted((self._nonce, self._theirs)))
-        return self._derived(both, b"audiodec srtp" + sender, KEY)
+        return self._derived(both, b"audiodec srtp" + sender, KEY_BYTES)
 
     def _derived(self, salt: bytes, purpose: bytes, length: int) -> bytes:
         """HKDF-SHA256 (RFC 5869) of up to 32 bytes: one round of its expansion."""

@@ -7,7 +7,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from audiodec.call.handshake import SECRET
+from audiodec.call.handshake import SECRET_BYTES
 from audiodec.errors import ConfigError
 
 VARIABLE = "AUDIODEC_CALL_KEY"
@@ -26,7 +26,7 @@ def make_key(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(SECRET) + "\n")
+        file.write(secrets.token_hex(SECRET_BYTES) + "\n")
 
 
 def read_key(path: Path | None) -> bytes | None:
@@ -41,7 +41,7 @@ def read_key(path: Path | None) -> bytes | None:
     try:
         with path.open(encoding="utf-8-sig") as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(2 * SECRET + 2)
+            text = file.read(2 * SECRET_BYTES + 2)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"key file {path} cannot be read: {error}") from None
     if hasattr(os, "getuid") and stat.S_IMODE(mode) & 0o077:  # else modes say nothing
@@ -54,8 +54,9 @@ def _secret(text: str, source: str) -> bytes:
         secret = bytes.fromhex(text.strip())
     except ValueError:
         secret = b""
-    if len(secret) != SECRET:
+    if len(secret) != SECRET_BYTES:
         raise ConfigError(
-            f"{source} holds no key of {2 * SECRET} hex digits: make one with audiodec call keygen"
+            f"{source} holds no key of {2 * SECRET_BYTES} hex digits: "
+            "make one with audiodec call keygen"
         )
     return secret

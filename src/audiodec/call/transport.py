@@ -13,12 +13,11 @@ from audiodec.arrays import Samples
 from audiodec.call.endpoint import Endpoint
 from audiodec.errors import AudioDecError, ConfigError
 from audiodec.rtp.packet import MAX_DATAGRAM
-from audiodec.rtp.readable import when_readable
+from audiodec.rtp.readable import MAX_DATAGRAMS_AT_ONCE, when_readable
 
 CONNECT_POLL_S = 0.02  # seconds between looks for an answer
 GOODBYE_REPEATS = 3  # times that the other end is told that the call is over: each may be lost
 LAST_WORD_S = 0.5  # seconds for the other end to say what it has heard in all
-MAX_READ_AT_ONCE = 64  # datagrams read before others run
 SUMMARY_EVERY_PACKETS = 10  # packet times between summaries
 MAX_BEHIND_S = 0.2  # seconds behind the clock that are not caught up: they would only become delay
 
@@ -167,7 +166,7 @@ class UdpChannel:
 
     def read(self) -> None:
         """Take all that has come, up to a bound that lets others run."""
-        for _ in range(MAX_READ_AT_ONCE):
+        for _ in range(MAX_DATAGRAMS_AT_ONCE):
             try:
                 datagram = self._socket.recv(MAX_DATAGRAM + 1)
             except BlockingIOError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
 
 LABEL = "audiodec"
-BUFFERED = 16384  # bytes waiting in the channel beyond which speech is better dropped than late
+MAX_BUFFERED_BYTES = 16384  # in the channel; beyond, speech is better dropped than late
 
 
 def create_channel(connection: RTCPeerConnection) -> RTCDataChannel:
@@ -29,7 +29,7 @@ class DataChannel:
         self._channel = channel
 
     def send(self, datagram: bytes) -> None:
-        if self._channel.readyState == "open" and self._channel.bufferedAmount < BUFFERED:
+        if self._channel.readyState == "open" and self._channel.bufferedAmount < MAX_BUFFERED_BYTES:
             self._channel.send(datagram)
 
     def listen(self, listener: Listener) -> None:

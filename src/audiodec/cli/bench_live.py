@@ -28,10 +28,10 @@ def live(
 ) -> None:
     """Measure mouth-to-ear latency of `audiodec stream` between devices in simulated time."""
     import audiodec
-    from audiodec.evaluation.mouth_to_ear import BLOCKS, measure
+    from audiodec.evaluation.mouth_to_ear import BLOCK_SAMPLES, measure
 
     codec = audiodec.load(model)
-    rows = measure(codec, tuple(block or BLOCKS), processing)
+    rows = measure(codec, tuple(block or BLOCK_SAMPLES), processing)
     if as_json:
         result = {"model": codec.info.id, "budget_ms": [dataclasses.asdict(r) for r in rows]}
         typer.echo(json.dumps(result))

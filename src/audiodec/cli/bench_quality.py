@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audiodec.evaluation.codecs import Spec
     from audiodec.evaluation.quality import Mean, Score
 
-RATES = (3.0, 6.0, 9.0, 12.0)  # kbps
+RATES_KBPS = (3.0, 6.0, 9.0, 12.0)  # kbps
 BESIDE = ("ours", "opus", "opus-fullband")
 NONE, ALL = "none", "all"
 
@@ -48,7 +48,7 @@ def choose_codecs(
     from audiodec.evaluation.codecs import available, find_specs
     from audiodec.evaluation.quality import UncodedSpec
 
-    rates = bitrate or (None if codec else RATES)
+    rates = bitrate or (None if codec else RATES_KBPS)
     names = list(codec or BESIDE)
     if ALL in names:
         names += [name for name, missing in available().items() if missing is None]

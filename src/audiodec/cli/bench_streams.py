@@ -26,12 +26,12 @@ def streams(
     """Count the full-duplex streams that one thread holds, all batched into one call per frame."""
     from rich.progress import track
 
-    from audiodec.evaluation.streams import CLOCKS, COUNTS, held, measure, table
+    from audiodec.evaluation.streams import CLOCKS, STREAM_COUNTS, held, measure, table
     from audiodec.pretrained import ModelFolders, find_model
     from audiodec.runtime.onnx import OnnxRuntime
 
     runtime = OnnxRuntime(ModelFolders.one(find_model(model)), threads=1)
-    rows = list(track(table(runtime, ticks, frames), "timing", len(COUNTS), console=console))
+    rows = list(track(table(runtime, ticks, frames), "timing", len(STREAM_COUNTS), console=console))
     with console.status("looking for the most streams that fit"):
         best = {
             clock: held(rows, clock, lambda count: measure(runtime, count, ticks, frames))

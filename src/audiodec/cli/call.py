@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audiodec.call.transport import Address, Sink, Source
 
 call = typer.Typer(invoke_without_command=True)
-BLOCK = 0.01  # seconds per block of a sound device
+BLOCK_S = 0.01  # seconds per block of a sound device
 NOTHING = "none"
 
 
@@ -143,7 +143,7 @@ def _source(
         return stack.enter_context(file_source(path, rate))
     from audiodec.sound.portaudio import PortAudioDevice
 
-    microphone = Microphone(PortAudioDevice("input", device, rate, round(BLOCK * rate)), step)
+    microphone = Microphone(PortAudioDevice("input", device, rate, round(BLOCK_S * rate)), step)
     stack.callback(microphone.stop)
     microphone.start()
     return microphone
@@ -159,7 +159,7 @@ def _sink(stack: ExitStack, path: str | None, device: str | None, rate: int, ste
         return stack.enter_context(record(path, rate))
     from audiodec.sound.portaudio import PortAudioDevice
 
-    loudspeaker = Loudspeaker(PortAudioDevice("output", device, rate, round(BLOCK * rate)), step)
+    loudspeaker = Loudspeaker(PortAudioDevice("output", device, rate, round(BLOCK_S * rate)), step)
     stack.callback(loudspeaker.stop)
     loudspeaker.start()
     return loudspeaker

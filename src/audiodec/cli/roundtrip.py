@@ -19,7 +19,7 @@ from audiodec.cli.common import BeamWidth, Bitrate, Model, Mono, console, durati
 from audiodec.cli.tables import facts_table
 from audiodec.errors import AudioError, MissingExtraError
 
-SCORED = 30  # seconds at most, from the start, that metrics and picture look at
+MAX_SCORED_S = 30  # seconds at most, from the start, that metrics and picture look at
 
 
 def roundtrip(
@@ -133,5 +133,5 @@ def _score(table: Table, original: np.ndarray, result: np.ndarray, rate: int) ->
 
 def _start(path: str) -> tuple[np.ndarray, int]:
     """Read the first seconds of a file, mixed to mono."""
-    sound = read_audio(path, SCORED)
+    sound = read_audio(path, MAX_SCORED_S)
     return sound.samples.mean(axis=1), sound.rate

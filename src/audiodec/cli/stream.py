@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from audiodec.sound.meters import Snapshot
     from audiodec.sound.ring import Ring
 
-REFRESH = 0.1  # seconds
-SWITCH = 0.0005  # seconds; the usual 5 ms are most of a deadline
+REFRESH_S = 0.1
+SWITCH_S = 0.0005  # seconds; the usual 5 ms are most of a deadline
 
 Input = Annotated[
     str | None,
@@ -144,7 +144,7 @@ def _attend(
         work = pool.submit(loop.run, stop)
         try:
             while not over():
-                wait([work], timeout=REFRESH)
+                wait([work], timeout=REFRESH_S)
                 for drain in drains:
                     drain()
                 if console.is_terminal:
@@ -182,7 +182,7 @@ def _nothing() -> None:
 def _quick_switches() -> Iterator[None]:
     """Let an audio callback have the interpreter soon after it asks for it."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(SWITCH_S)
     try:
         yield
     finally:

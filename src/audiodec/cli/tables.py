@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WIDEST_NAME = 0.45  # of the terminal: longer names take several lines
+MAX_NAME_SHARE = 0.45  # of the terminal: longer names take several lines
 
 
 def print_table(
@@ -67,7 +67,7 @@ def _table(
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
     widest = max((len(row[0]) for row in rows), default=0)
-    room = min(max(widest, _longest_word(columns[0])), round(WIDEST_NAME * width))
+    room = min(max(widest, _longest_word(columns[0])), round(MAX_NAME_SHARE * width))
     table.add_column(_plain(columns[0]), width=room, overflow="fold")
     shown = list(shown)
     for n in shown:

@@ -20,7 +20,7 @@ from audiodec.prepare.rooms import simulate
 Condition = Callable[[Samples, int, np.random.Generator], Samples]
 
 ROOMS = 8
-TELEPHONE, BAND = 8000, (300, 3400)  # Hz
+TELEPHONE_HZ, BAND_HZ = 8000, (300, 3400)
 MU = 255  # of G.711's mu-law
 
 
@@ -84,15 +84,15 @@ def clipped(samples: Samples, over: float) -> Samples:
 def telephone(samples: Samples, rate: int) -> Samples:
     """Send [samples] through a telephone line: 300 to 3400 Hz, 8 kHz, mu-law of 8 bits (ITU-T
     G.711; its continuous curve), and back to `rate` Hz."""
-    narrow = soxr.resample(samples, rate, TELEPHONE)
+    narrow = soxr.resample(samples, rate, TELEPHONE_HZ)
     spectrum = np.fft.rfft(narrow)
-    frequency = np.fft.rfftfreq(len(narrow), 1 / TELEPHONE)
-    spectrum[(frequency < BAND[0]) | (frequency > BAND[1])] = 0
+    frequency = np.fft.rfftfreq(len(narrow), 1 / TELEPHONE_HZ)
+    spectrum[(frequency < BAND_HZ[0]) | (frequency > BAND_HZ[1])] = 0
     band = within(np.fft.irfft(spectrum, len(narrow)).astype(np.float32))
     compressed = np.sign(band) * np.log1p(MU * np.abs(band)) / np.log1p(MU)
     coarse = np.rint(compressed * 127) / 127
     expanded = np.sign(coarse) * np.expm1(np.abs(coarse) * np.log1p(MU)) / MU
-    wide = soxr.resample(expanded, TELEPHONE, rate)[: len(samples)]
+    wide = soxr.resample(expanded, TELEPHONE_HZ, rate)[: len(samples)]
     return within(np.pad(wide, (0, len(samples) - len(wide))))
 
 

@@ -16,8 +16,8 @@ from audiodec.codec import Codec
 T = TypeVar("T")
 U = TypeVar("U")
 
-WINDOWS = (1, 2, 4, 8, 16)  # frames
-WARM_UP = 20  # windows not counted
+WINDOWS_FRAMES = (1, 2, 4, 8, 16)  # frames
+WARM_UP_WINDOWS = 20  # windows not counted
 COLD = """
 import time; begin = time.perf_counter()
 import numpy, audiodec
@@ -64,7 +64,7 @@ def measure(codecs: Sequence[Codec], windows: int = 300) -> list[list[Window]]:
         a list of rows for each codec.
     """
     tables: list[list[Window]] = [[] for _ in codecs]
-    for frames in WINDOWS:
+    for frames in WINDOWS_FRAMES:
         for codec, rows in zip(codecs, tables, strict=True):
             rows.append(_measure_window(codec, frames, windows))
     return tables
@@ -75,7 +75,7 @@ def _measure_window(codec: Codec, frames: int, windows: int) -> Window:
     frame = 1000 / codec.config.frame_rate
     encoder, decoder = codec.encoder(frames_per_packet=frames), codec.decoder(frames)
     shape = (codec.channels, frames * codec.hop) if codec.channels > 1 else (frames * codec.hop,)
-    noise = random.normal(0, 0.1, (WARM_UP + windows, *shape)).astype(np.float32)
+    noise = random.normal(0, 0.1, (WARM_UP_WINDOWS + windows, *shape)).astype(np.float32)
     encode, written = _time(encoder.write, list(noise))
     decode, _ = _time(decoder.decode, [packet for packets in written for packet in packets])
     return Window(frames * frame, frame, (frames - 1) * frame, encode, decode)
@@ -88,7 +88,7 @@ def _time(process: Callable[[T], U], windows: list[T]) -> tuple[Timing, list[U]]
         begin = time.perf_counter()
         results.append(process(window))
         times.append(1000 * (time.perf_counter() - begin))
-    median, p95, p99 = np.percentile(times[WARM_UP:], (50, 95, 99))
+    median, p95, p99 = np.percentile(times[WARM_UP_WINDOWS:], (50, 95, 99))
     return Timing(float(median), float(p95), float(p99)), results
 
 

@@ -21,10 +21,10 @@ from audiodec.rtp.receiver import Receiver
 from audiodec.rtp.sender import Sender
 from audiodec.sound.simulated import SimulatedClock
 
-PERIOD = 0.02  # seconds a packet, for every codec: so the same losses fall on the same speech
-DELAY = 0.05  # seconds on the way, besides jitter
-REPORTS = 1.0  # seconds between reports of the far end
-PAUSE = 0.5  # seconds between clips
+PACKET_S = 0.02  # seconds a packet, for every codec: so the same losses fall on the same speech
+DELAY_S = 0.05  # seconds on the way, besides jitter
+REPORT_EVERY_S = 1.0  # seconds between reports of the far end
+PAUSE_S = 0.5  # seconds between clips
 METRICS = ("PESQ-WB", "ESTOI", "PLCMOS")
 
 
@@ -48,7 +48,7 @@ class Heard:
 
     Attributes:
         audio: from the moment the first sample was spoken on.
-        latency: seconds from mouth to ear, one for every `PERIOD` of audio.
+        latency: seconds from mouth to ear, one for every `PACKET_S` of audio.
         sent: bytes of all payloads.
         counts: of the receiver, see `rtp.receiver.Counts`.
     """
@@ -67,14 +67,14 @@ def over_network(
     Args:
         adaptive: whether redundancy rides along as the far end reports losses.
     """
-    frames = round(PERIOD * codec.config.frame_rate)
+    frames = round(PACKET_S * codec.config.frame_rate)
     format = codec.config.packet_format(frames)
     size = format.samples
     encoder = codec.encoder(bitrate, 1, frames)
     sender = Sender(encoder, Payloader(format), 1, sequence=0, timestamp=0)
     receiver = Receiver(codec.decoder(frames), format, 1)
     controller, clock = Controller(codec.bitrates, bitrate), SimulatedClock()
-    link = Link(clock, receiver.receive, DELAY, network.jitter, network.lost, seed=network.seed)
+    link = Link(clock, receiver.receive, DELAY_S, network.jitter, network.lost, seed=network.seed)
     blocks = iter(np.pad(samples, (0, -len(samples) % size)).reshape(-1, size))
     heard: list[Samples] = []
     latency: list[float] = []
@@ -85,20 +85,20 @@ def over_network(
 
     def listen() -> None:
         heard.append(receiver.pull(clock.now))
-        latency.append(PERIOD + DELAY + receiver.buffer.depth)
+        latency.append(PACKET_S + DELAY_S + receiver.buffer.depth)
 
     def change(setting: Setting) -> None:
         sender.setting = setting
 
     def report() -> None:
-        setting = controller.update(receiver.sequence.interval(), 2 * DELAY)
-        clock.at(clock.now + DELAY, lambda: change(setting))
+        setting = controller.update(receiver.sequence.interval(), 2 * DELAY_S)
+        clock.at(clock.now + DELAY_S, lambda: change(setting))
 
-    every(clock, PERIOD, speak, start=PERIOD)  # a packet is complete when its last sample is spoken
-    every(clock, PERIOD, listen, start=PERIOD / 2)
+    every(clock, PACKET_S, speak, start=PACKET_S)  # complete when its last sample is spoken
+    every(clock, PACKET_S, listen, start=PACKET_S / 2)
     if adaptive:
         sender.setting = controller.setting
-        every(clock, REPORTS, report, start=REPORTS)
+        every(clock, REPORT_EVERY_S, report, start=REPORT_EVERY_S)
     run(clock, len(samples) / codec.sample_rate + 1)
     audio = np.concatenate([np.zeros(size // 2, np.float32), *heard])
     return Heard(audio, latency, sender.octets, receiver.counts.as_dict())
@@ -119,18 +119,18 @@ def measure(
         ConfigError: the model has another rate, several channels, or no whole number of frames
             in 20 ms.
     """
-    frames = PERIOD * codec.config.frame_rate
+    frames = PACKET_S * codec.config.frame_rate
     if (codec.sample_rate, codec.channels) != (RATE, 1) or not np.isclose(frames, round(frames)):
         raise ConfigError(
             f"model {codec.info.id} is not for one channel of 48 kHz in whole frames of 20 ms"
         )
     names, pieces = [path.stem for path in clips], [read_clip(path) for path in clips]
-    pause = np.zeros(round(PAUSE * RATE), np.float32)
+    pause = np.zeros(round(PAUSE_S * RATE), np.float32)
     call = np.concatenate([part for piece in pieces for part in (piece, pause)])
     starts = np.cumsum([0, *(len(piece) + len(pause) for piece in pieces)])[:-1]
     for loss in losses:
         seed = round(1000 * loss)
-        lost = gilbert_losses(round(len(call) / RATE / PERIOD) + 100, loss, burst, seed)
+        lost = gilbert_losses(round(len(call) / RATE / PACKET_S) + 100, loss, burst, seed)
         network = Network(lost, jitter, seed)
         opus, opus_sent = Opus(bitrate, False).over_losses(call, lost, loss)
         straight = [0.0] * (len(call) * 50 // RATE + 1)
@@ -142,7 +142,7 @@ def measure(
         for name, heard in results.items():
             kbps = heard.sent * 8 * RATE / len(call) / 1000
             for clip, piece, start in zip(names, pieces, starts, strict=True):
-                late = heard.latency[int((start + len(piece) / 2) / RATE / PERIOD)]
+                late = heard.latency[int((start + len(piece) / 2) / RATE / PACKET_S)]
                 begin = start + round(late * RATE)
                 original, decoded, lag = align(piece, heard.audio[begin:][: len(piece)], RATE)
                 values = score(original, decoded, RATE, METRICS)

@@ -16,10 +16,10 @@ from audiodec.sound.simulated import (
     simulate,
 )
 
-BLOCKS = (64, 128, 240, 256, 480)  # samples
+BLOCK_SAMPLES = (64, 128, 240, 256, 480)
 ALIGNMENTS = 4  # of the loudspeaker's blocks to the microphone's
-LONGEST = 0.5  # seconds of latency that are looked for
-ALLOWED = 1.0  # ms beyond algorithmic latency and one block each way
+MAX_LATENCY_S = 0.5  # seconds of latency that are looked for
+ALLOWED_MS = 1.0  # ms beyond algorithmic latency and one block each way
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Budget:
 
 
 def measure(
-    codec: Codec, blocks: tuple[int, ...] = BLOCKS, processing: float | None = None
+    codec: Codec, blocks: tuple[int, ...] = BLOCK_SAMPLES, processing: float | None = None
 ) -> list[Budget]:
     """Send a chirp through the codec for each block size.
 
@@ -69,7 +69,7 @@ def measure(
         runs = [_run(codec, block, simulated, n / ALIGNMENTS) for n in range(ALIGNMENTS)]
         worst, missing = max(run[0] for run in runs), max(run[1] for run in runs)
         waiting, frame = (1000 * n / codec.sample_rate for n in (block, codec.hop))
-        limit = frame + 2 * waiting + ALLOWED
+        limit = frame + 2 * waiting + ALLOWED_MS
         times = (encode, 0.0, 0.0, decode, simulated, waiting, worst, limit, missing)
         rows.append(Budget(block, waiting, frame, *times))
     return rows
@@ -97,7 +97,7 @@ def _run(codec: Codec, block: int, processing: float, alignment: float) -> tuple
     loudspeaker = SimulatedLoudspeaker(clock, rate, block, start=alignment * block / rate)
     loop = LiveLoop(codec, microphone, loudspeaker, clock=clock)
     simulate(clock, loop, processing / 1000)
-    late = lag(sent, loudspeaker.sounded(), round(LONGEST * rate))
+    late = lag(sent, loudspeaker.sounded(), round(MAX_LATENCY_S * rate))
     figures = loop.snapshot()
     return (
         1000 * (late / rate + loudspeaker.begin - microphone.begin), figures.missing_ms,

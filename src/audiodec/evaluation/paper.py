@@ -39,16 +39,16 @@ MOS = {
     "AD v1": 3.92,
     "AD v2": 3.78,
 }
-WINDOWS = (12.5, 25, 50, 100)  # ms
-FRAMES = (2, 4, 8, 16)  # which are these windows at hop 300
-ENCODER = {"all systems": (6.8, 8.2, 9.0, 11.8)}  # ms
-DECODER = {
+WINDOWS_MS = (12.5, 25, 50, 100)
+WINDOWS_FRAMES = (2, 4, 8, 16)  # which are these windows at hop 300
+ENCODER_MS = {"all systems": (6.8, 8.2, 9.0, 11.8)}
+DECODER_MS = {
     "symAD": (6.8, 8.6, 9.4, 13.1),
     "AD v0": (28.7, 35.1, 37.6, 45.1),
     "AD v1": (18.5, 22.8, 29.4, 45.5),
     "AD v2": (9.5, 11.2, 14.1, 21.2),
 }
-LARGEST = 1_000_000  # bytes of a listening test's analysis
+MAX_ANALYSIS_BYTES = 1_000_000  # bytes of a listening test's analysis
 
 
 class _Opinion(BaseModel):
@@ -74,7 +74,7 @@ class Tables:
         about: models, clips, threads: how the numbers came about.
         objective: means by codec and metric.
         mos: mean opinion scores by system, None when nobody was asked.
-        windows: times by model, a row for each number of FRAMES.
+        windows: times by model, a row for each number of WINDOWS_FRAMES.
     """
 
     about: Mapping[str, Any]
@@ -97,7 +97,7 @@ def make_tables(
         mos: from `read_mos`.
     """
     # `latency.measure` also times single frames, which the paper does not.
-    kept = {model: rows[-len(FRAMES) :] for model, rows in windows.items()}
+    kept = {model: rows[-len(WINDOWS_FRAMES) :] for model, rows in windows.items()}
     return Tables(about, summarise(scores), mos, kept)
 
 
@@ -110,7 +110,7 @@ def read_mos(path: Path) -> dict[str, Mean]:
     """
     try:
         with path.open("rb") as file:
-            analysis = _Analysis.model_validate_json(file.read(LARGEST))
+            analysis = _Analysis.model_validate_json(file.read(MAX_ANALYSIS_BYTES))
     except (OSError, ValidationError):
         raise ConfigError(
             f"{path} is not what `audiodec listen analyse TEST --json` prints for a MOS test"
@@ -126,9 +126,9 @@ def to_json(tables: Tables) -> dict[str, Any]:
         "natural_dnsmos": NATURAL_DNSMOS,
         "objective": {k: dict(zip(METRICS, v, strict=False)) for k, v in OBJECTIVE.items()},
         "mos": MOS,
-        "windows_ms": WINDOWS,
-        "encode_ms": ENCODER,
-        "decode_ms": DECODER,
+        "windows_ms": WINDOWS_MS,
+        "encode_ms": ENCODER_MS,
+        "decode_ms": DECODER_MS,
     }
     return {"published": published, "measured": dataclasses.asdict(tables)}
 
@@ -147,8 +147,8 @@ def to_markdown(tables: Tables) -> str:
         "## Mean opinion scores\n",
         _mos(tables.mos),
         "## Processing time per window, ms\n",
-        _times("encoder", ENCODER, tables.windows),
-        _times("decoder", DECODER, tables.windows),
+        _times("encoder", ENCODER_MS, tables.windows),
+        _times("decoder", DECODER_MS, tables.windows),
         "Measured: median.\n",
     ]
     return "\n".join(parts)
@@ -188,10 +188,11 @@ def _times(
     rows = [[name, "paper", *(f"{t:.1f}" for t in times)] for name, times in published.items()]
     for model, windows in measured.items():
         lengths = [w.length for w in windows]
-        other = "" if lengths == list(WINDOWS) else f" ({', '.join(f'{n:.1f}' for n in lengths)})"
+        listed = ", ".join(f"{n:.1f}" for n in lengths)
+        other = "" if lengths == list(WINDOWS_MS) else f" ({listed})"
         times = [w.encode if part == "encoder" else w.decode for w in windows]
         rows.append([model + other, "here", *(f"{t.median:.2f}" for t in times)])
-    return _table([part, "source", *(f"{w:g} ms" for w in WINDOWS)], rows)
+    return _table([part, "source", *(f"{w:g} ms" for w in WINDOWS_MS)], rows)
 
 
 def _published(metric: str, value: float) -> str:

@@ -15,8 +15,8 @@ from audiodec.audio_files.writing import write_whole
 Pixels = NDArray[np.uint8]
 
 MAKER = ("Software", "audiodec")  # in each picture, so that no other is overwritten
-WINDOW = 1024
-RANGE = (-100.0, -10.0)  # dB of full scale, black to white
+WINDOW_SAMPLES = 1024
+RANGE_DBFS = (-100.0, -10.0)  # dB of full scale, black to white
 # A dark-to-light ramp that is even in lightness (after matplotlib's "magma", by Smith and van
 # der Walt, CC0), linear between these stops.
 RAMP = np.array(
@@ -30,13 +30,14 @@ def spectrogram(samples: Samples, width: int, height: int) -> Pixels:
     Args:
         samples: mono, in [-1, 1]; shown from 0 Hz to half its rate.
     """
-    padded = np.pad(samples, WINDOW // 2)
+    padded = np.pad(samples, WINDOW_SAMPLES // 2)
     starts = np.linspace(0, max(0, len(samples) - 1), width).astype(int)
-    frames = padded[starts[:, None] + np.arange(WINDOW)] * np.hanning(WINDOW)
-    magnitude = np.abs(np.fft.rfft(frames)) / (WINDOW / 4)
+    frames = padded[starts[:, None] + np.arange(WINDOW_SAMPLES)] * np.hanning(WINDOW_SAMPLES)
+    magnitude = np.abs(np.fft.rfft(frames)) / (WINDOW_SAMPLES / 4)
     db = 20 * np.log10(np.maximum(magnitude, 1e-7)).T[::-1]
     rows = np.linspace(0, len(db) - 1, height).round().astype(int)
-    level = np.clip((db[rows] - RANGE[0]) / (RANGE[1] - RANGE[0]), 0, 1) * (len(RAMP) - 1)
+    black, white = RANGE_DBFS
+    level = np.clip((db[rows] - black) / (white - black), 0, 1) * (len(RAMP) - 1)
     stops = np.arange(len(RAMP))
     colours = [np.interp(level, stops, RAMP[:, channel]) for channel in range(3)]
     return np.stack(colours, axis=-1).astype(np.uint8)

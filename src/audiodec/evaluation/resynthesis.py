@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from audiodec.arrays import Samples
 from audiodec.dsp import cut, envelope, overlap_add
-from audiodec.evaluation.metrics.pitch import STEP, track
+from audiodec.evaluation.metrics.pitch import STEP_S, track
 
 Curve = NDArray[np.floating]
 
 WINDOW, HOPS = 0.0213, 4  # seconds, and hops in one
-UNVOICED = 0.01  # seconds between grains where there is no pitch
+UNVOICED_S = 0.01  # seconds between grains where there is no pitch
 MAJOR = np.array([0, 2, 4, 5, 7, 9, 11])  # semitones
 
 
@@ -98,7 +98,7 @@ def _notes(f0: Curve) -> Curve:
     frames, voiced = np.arange(len(f0)), np.flatnonzero(f0)
     tonic = np.median(f0[voiced])
     spoken = 5 + 12 * np.log2(np.interp(frames, voiced, f0[voiced]) / tonic)
-    phrase, glide = round(0.15 / STEP), 2  # frames on each side
+    phrase, glide = round(0.15 / STEP_S), 2  # frames on each side
     spoken = np.median(cut(np.pad(spoken, phrase, "edge"), 2 * phrase + 1, 1), axis=1)
     scale = (MAJOR + 12 * np.arange(-3, 4)[:, None]).ravel()
     sung = scale[np.abs(spoken[:, None] - scale).argmin(axis=1)].astype(float)
@@ -134,7 +134,7 @@ def _overlap_add(
         from_, to = max(start, 0), min(start + 2 * half, len(made))
         made[from_:to] += grain[from_ - start : to - start]
         voice = float(_at(f0, at * speed / rate))
-        at += rate / pitch(voice, at / rate) if voice else rate * UNVOICED
+        at += rate / pitch(voice, at / rate) if voice else rate * UNVOICED_S
     return np.asarray(made / max(1.0, float(np.abs(made).max())), np.float32)
 
 
@@ -142,10 +142,10 @@ def _marks(samples: Samples, rate: int, f0: Curve) -> tuple[Curve, Curve]:
     """Find samples where the glottis closes, or evenly apart without a voice, and the periods
     there."""
     polarity = 1 if np.mean(samples**3) >= 0 else -1
-    marks, periods = [0.0], [rate * UNVOICED]
+    marks, periods = [0.0], [rate * UNVOICED_S]
     while marks[-1] < len(samples):
         voice = float(_at(f0, marks[-1] / rate))
-        period = rate / voice if voice else rate * UNVOICED
+        period = rate / voice if voice else rate * UNVOICED_S
         place = marks[-1] + period
         if voice:
             reach = round(0.2 * period)
@@ -165,7 +165,7 @@ def _cut(samples: NDArray[np.floating], start: int, length: int) -> NDArray[np.f
 
 def _at(curve: Curve, seconds: float | Curve) -> Curve:
     """Values of a track at these moments."""
-    frames = np.rint(np.asarray(seconds) / STEP).astype(int)
+    frames = np.rint(np.asarray(seconds) / STEP_S).astype(int)
     return np.asarray(curve[frames.clip(0, len(curve) - 1)])
 
 

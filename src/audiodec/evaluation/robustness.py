@@ -14,12 +14,12 @@ from audiodec.evaluation.conditions import Condition
 from audiodec.evaluation.metrics import score
 
 METRICS = ("PESQ-WB", "ESTOI", "mel distance")
-LOWEST = -160.0  # dBFS: what counts for less, and for nothing at all
+LOWEST_DBFS = -160.0  # dBFS: what counts for less, and for nothing at all
 # Promises:
-SILENT = -90.0  # dBFS at most where silence went in: a step of 16 bits
-LOUDER = 1.0  # dB at most, by RMS
-QUIETER = 6.0  # dB at most, likewise
-OFFSET = 0.01  # of full scale that the mean may move away from 0
+MAX_SILENCE_DBFS = -90.0  # dBFS at most where silence went in: a step of 16 bits
+MAX_LOUDER_DB = 1.0  # dB at most, by RMS
+MAX_QUIETER_DB = 6.0  # dB at most, likewise
+MAX_OFFSET = 0.01  # of full scale that the mean may move away from 0
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def broken_promises(given: Samples, made: Samples) -> Iterator[str]:
         return
     if np.abs(made).max() > 1:
         yield "above full scale"
-    if abs(float(made.mean())) > abs(float(given.mean())) + OFFSET:
+    if abs(float(made.mean())) > abs(float(given.mean())) + MAX_OFFSET:
         yield "DC grows"
     if not given.any():
-        if level(made) > SILENT:
+        if level(made) > MAX_SILENCE_DBFS:
             yield "silence sounds"
-    elif level(made) > level(given) + LOUDER:
+    elif level(made) > level(given) + MAX_LOUDER_DB:
         yield "louder"
-    elif level(made) < level(given) - QUIETER:
+    elif level(made) < level(given) - MAX_QUIETER_DB:
         yield "quieter"
 
 
@@ -115,5 +115,5 @@ def level(samples: Samples) -> float:
 
 
 def decibels(amplitude: float) -> float:
-    """Turn a power into decibels of full scale, from LOWEST on."""
-    return max(LOWEST, 20 * float(np.log10(max(amplitude, 1e-30))))
+    """Turn a power into decibels of full scale, from LOWEST_DBFS on."""
+    return max(LOWEST_DBFS, 20 * float(np.log10(max(amplitude, 1e-30))))

@@ -11,10 +11,10 @@ import numpy as np
 from audiodec.runtime.base import Runtime
 from audiodec.serve.batch import DecoderBatch, EncoderBatch
 
-COUNTS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96)
+STREAM_COUNTS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96)
 CLOCKS = ("p99", "median", "cpu_p99")  # of a Load, to be held against its deadline
-WARM_UP = 5  # ticks
-LOUDNESS = 0.1  # root mean square of the noise that is coded; full scale is 1
+WARM_UP_TICKS = 5  # ticks
+NOISE_RMS = 0.1  # root mean square of the noise that is coded; full scale is 1
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,21 @@ def measure(runtime: Runtime, streams: int, ticks: int, frames: int = 1) -> Load
     encoder, decoder = EncoderBatch(runtime, streams), DecoderBatch(runtime, streams)
     rows, num_codebooks = np.arange(streams), np.full(streams, config.quantizer.codebooks)
     shape = (streams, config.channels, format.samples)
-    noise = np.random.default_rng(0).normal(0, LOUDNESS, shape).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, NOISE_RMS, shape).astype(np.float32)
     times = []
-    for _ in range(WARM_UP + ticks):
+    for _ in range(WARM_UP_TICKS + ticks):
         wall, cpu = time.perf_counter(), time.thread_time()
         packets = encoder.encode(rows, noise, num_codebooks, format)
         decoder.decode(rows, [list(own) for own in packets], format)
         times.append((time.perf_counter() - wall, time.thread_time() - cpu))
-    milliseconds = 1000 * np.array(times[WARM_UP:])
+    milliseconds = 1000 * np.array(times[WARM_UP_TICKS:])
     (median, cpu_median), (p99, cpu_p99) = np.percentile(milliseconds, (50, 99), axis=0)
     return Load(streams, 1000 * format.seconds, *map(float, (median, p99, cpu_median, cpu_p99)))
 
 
 def table(runtime: Runtime, ticks: int, frames: int = 1) -> Iterator[Load]:
-    """Measure each of `COUNTS`, one after the other."""
-    for count in COUNTS:
+    """Measure each of `STREAM_COUNTS`, one after the other."""
+    for count in STREAM_COUNTS:
         yield measure(runtime, count, ticks, frames)
 
 

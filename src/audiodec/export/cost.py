@@ -7,15 +7,15 @@ import torch
 from audiodec.nn.macs import count_macs
 from audiodec.nn.network import Network
 
-FRAMES = 100
+COUNTED_FRAMES = 100
 
 
 def network_macs(network: Network) -> tuple[float, float]:
     """Count the MACs/s of encoding (search of all codebooks included) and of decoding, for one
     stream."""
     config = network.config
-    audio = torch.zeros(1, config.channels, FRAMES * config.hop)
-    seconds = FRAMES / config.frame_rate
+    audio = torch.zeros(1, config.channels, COUNTED_FRAMES * config.hop)
+    seconds = COUNTED_FRAMES / config.frame_rate
 
     def encode() -> torch.Tensor:
         latents, _ = network.encoder.step(audio, network.encoder.initial_state(1))

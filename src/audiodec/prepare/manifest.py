@@ -19,7 +19,7 @@ from audiodec.audio_files.reading import describe_audio
 from audiodec.audio_files.writing import write_whole
 from audiodec.errors import AudioDecError, ConfigError
 
-SAVE_EVERY = 2000  # files
+SAVE_EVERY_FILES = 2000  # files
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def make_manifest(
             reason = error.strerror if isinstance(error, OSError) else error
             problems.left_out.append(f"{printable(str(recording.path))}: {reason}")
         progress()
-        if number % SAVE_EVERY == 0:
+        if number % SAVE_EVERY_FILES == 0:
             rest = known.keys() - {row.path for row in rows}
             write_manifest(rows + [known[path] for path in sorted(rest)], out)
     write_manifest(rows, out)

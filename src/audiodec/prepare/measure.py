@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-DEPTH = 60  # dB below the strongest band, where a spectrum counts as ended
-SMOOTHING = 100  # Hz
-FRAME = 0.02  # seconds of a level
+DEPTH_DB = 60  # dB below the strongest band, where a spectrum counts as ended
+SMOOTHING_HZ = 100
+FRAME_S = 0.02  # seconds of a level
 
 
 def bandwidth(samples: NDArray[np.float32], rate: int) -> float:
@@ -24,9 +24,9 @@ def bandwidth(samples: NDArray[np.float32], rate: int) -> float:
     """
     size = min(len(samples), 1 << int(np.ceil(np.log2(rate / 25))))  # bins of 25 Hz or less
     frequency, power = welch(samples, rate, nperseg=size)
-    width = max(1, round(SMOOTHING / frequency[1]))
+    width = max(1, round(SMOOTHING_HZ / frequency[1]))
     smooth = np.convolve(power, np.full(width, 1 / width), "same")
-    return float(frequency[np.flatnonzero(smooth >= smooth.max() * 10 ** (-DEPTH / 10))[-1]])
+    return float(frequency[np.flatnonzero(smooth >= smooth.max() * 10 ** (-DEPTH_DB / 10))[-1]])
 
 
 def snr(samples: NDArray[np.float32], rate: int) -> float:
@@ -37,7 +37,7 @@ def snr(samples: NDArray[np.float32], rate: int) -> float:
         samples: mono, [samples], at least 20 ms.
         rate: Hz.
     """
-    size = int(FRAME * rate)
+    size = int(FRAME_S * rate)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     quiet, loud = np.percentile(10 * np.log10(np.mean(frames**2, axis=1) + 1e-12), [8, 95])
     return float(loud - quiet)

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LOOK = 0.1  # seconds between looks for the end, where a thread has to look
+MAX_DATAGRAMS_AT_ONCE = 64  # that `read` takes before others run
+LOOK_EVERY_S = 0.1  # seconds between looks for the end, where a thread has to look
 
 
 @contextmanager
@@ -44,10 +45,10 @@ def _watched(
 
     def watch() -> None:
         while not ended.is_set():
-            if select.select([connection], [], [], LOOK)[0] and not ended.is_set():
+            if select.select([connection], [], [], LOOK_EVERY_S)[0] and not ended.is_set():
                 taken.clear()
                 loop.call_soon_threadsafe(take)
-                while not (taken.wait(LOOK) or ended.is_set()):
+                while not (taken.wait(LOOK_EVERY_S) or ended.is_set()):
                     pass
 
     thread = threading.Thread(target=watch, name="datagrams", daemon=True)

@@ -10,7 +10,7 @@ from audiodec.config import ModelInfo
 # Arrays or tensors of the runtime's own, by name; the first dimension is the stream.
 State = dict[str, Any]
 
-CHUNK = 256  # frames per step when a long signal is processed
+CHUNK_FRAMES = 256  # frames per step when a long signal is processed
 NEXT = ".next"  # in the ONNX graphs, state `x` comes in as "x" and goes out as "x.next"
 
 

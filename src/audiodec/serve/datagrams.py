@@ -10,15 +10,14 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
-from audiodec.call.handshake import KEY
+from audiodec.call.handshake import KEY_BYTES
 from audiodec.errors import AudioDecError, ConfigError, FormatError
 from audiodec.rtp.packet import MAX_DATAGRAM, RtpPacket, is_rtcp
-from audiodec.rtp.readable import when_readable
+from audiodec.rtp.readable import MAX_DATAGRAMS_AT_ONCE, when_readable
 from audiodec.rtp.srtp import Srtp
 from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.metrics import Metrics
 
-MAX_READ_AT_ONCE = 64  # datagrams read before others run
 RECEIVE_BUFFER_BYTES = 1 << 20  # bytes asked of the system: all streams share it
 RTP_HEADER_BYTES = 12  # bytes of an RTP header
 
@@ -42,7 +41,7 @@ class Leg:
 
     def __init__(self, port: int, ssrc: int, own: int, limits: Limits, metrics: Metrics) -> None:
         self.port, self.ssrc, self.own, self.heard = port, ssrc, own, 0.0
-        self.key = secrets.token_bytes(KEY)
+        self.key = secrets.token_bytes(KEY_BYTES)
         self.listener: Listener = ignore
         self._guard = Srtp(self.key, self.key, own, ssrc)
         self._budget, self._metrics = Budget(limits.rate), metrics
@@ -155,7 +154,7 @@ class Datagrams:
 
     def _read(self, own: socket.socket) -> None:
         now = asyncio.get_running_loop().time()
-        for _ in range(MAX_READ_AT_ONCE):
+        for _ in range(MAX_DATAGRAMS_AT_ONCE):
             try:
                 datagram, address = own.recvfrom(MAX_DATAGRAM + 1)
             except BlockingIOError:

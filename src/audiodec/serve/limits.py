@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-LEAST_COST = 64  # bytes a message is charged at least: a flood of empty ones costs work too
+MIN_COST_BYTES = 64  # bytes a message is charged at least: a flood of empty ones costs work too
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Budget:
     async def spend(self, count: int) -> None:
         """Take note of `count` bytes; returns when they are paid for."""
         self._earn()
-        self._left -= max(count, LEAST_COST)
+        self._left -= max(count, MIN_COST_BYTES)
         if self._left < 0:
             await asyncio.sleep(-self._left / self._rate)
 
     def affords(self, count: int) -> bool:
         """Pay for `count` bytes if there is enough for them."""
         self._earn()
-        paid = self._left >= max(count, LEAST_COST)
-        self._left -= max(count, LEAST_COST) if paid else 0
+        paid = self._left >= max(count, MIN_COST_BYTES)
+        self._left -= max(count, MIN_COST_BYTES) if paid else 0
         return paid
 
     def _earn(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-SECONDS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.00667, 0.01, 0.01333, 0.02, 0.05, 0.1, 0.5)
-STREAMS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
+SECONDS_BUCKETS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.00667, 0.01, 0.01333, 0.02, 0.05, 0.1, 0.5)
+STREAMS_BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
 
 
 class Metrics:
@@ -30,10 +30,10 @@ class Metrics:
         )
         self.packets = Counter("audiodec_packets", "Packets coded.", ["mode"], registry=own)
         self.call = Histogram(
-            "audiodec_call_seconds", "A call of the model.", buckets=SECONDS, registry=own
+            "audiodec_call_seconds", "A call of the model.", buckets=SECONDS_BUCKETS, registry=own
         )
         self.batch = Histogram(
-            "audiodec_call_streams", "Streams in a call.", buckets=STREAMS, registry=own
+            "audiodec_call_streams", "Streams in a call.", buckets=STREAMS_BUCKETS, registry=own
         )
         self.late = Counter(
             "audiodec_late_calls", "Calls that took longer than their sound lasts.", registry=own

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from audiodec.arrays import Samples
+from audiodec.call.transport import MAX_BEHIND_S
 from audiodec.errors import FormatError
 from audiodec.rtp.packet import MAX_DATAGRAM, SPEECH, RtpPacket
 from audiodec.rtp.payload import Payload, to_bytes
@@ -26,7 +27,6 @@ SOUND = 96  # payload type of L16, of the dynamic range
 MAX_L16_SAMPLES = (MAX_DATAGRAM - 12 - 10) // 2  # beside an RTP header and an SRTP tag
 MAX_WAITING_S = 0.5  # seconds of sound that may wait to be encoded
 LINGER_S = 0.2  # seconds after the end in which what is still on the way may come
-MAX_BEHIND_S = 0.2  # seconds by which clock or model may lag before packet times are left out
 LEAD_S = 0.001  # seconds before a tick of the engine at which packets for it are pulled
 
 

@@ -24,7 +24,7 @@ from audiodec.serve.pcm import FORMATS
 from audiodec.serve.rtp_carrier import MAX_WAITING_S, RtpDecoder, RtpEncoder
 from audiodec.serve.streams import DecoderStream, EncoderStream
 
-SEND_BUFFER = 65536  # bytes of a connection that wait in the system
+SEND_BUFFER_BYTES = 65536  # bytes of a connection that wait in the system
 FAREWELL_S = 2.0  # seconds a client has for the closing handshake
 
 
@@ -70,7 +70,7 @@ class WebSockets:
         self._connections[connection] = task
         # The system would keep megabytes for a slow reader: half a minute of stale sound.
         sock = connection.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         try:
             await self._serve(connection)
             await _part(connection, Close.END, "")

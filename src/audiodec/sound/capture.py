@@ -15,10 +15,9 @@ import numpy as np
 from audiodec.arrays import Samples
 from audiodec.sound.devices import AudioDevice
 from audiodec.sound.drift import Resampler
-from audiodec.sound.ring import Ring
+from audiodec.sound.ring import RING_S, Ring
 
 Clock = Callable[[], float]  # seconds
-RING_S = 1.0  # seconds that a ring holds
 
 
 class Capture:

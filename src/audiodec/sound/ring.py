@@ -18,6 +18,8 @@ import numpy as np
 
 from audiodec.arrays import Samples
 
+RING_S = 1.0  # seconds of sound between a device and who uses it
+
 
 class Ring:
     """Memory for `capacity` samples; one thread may write, one other may read."""

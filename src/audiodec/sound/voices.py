@@ -12,11 +12,10 @@ from audiodec.arrays import Samples
 from audiodec.audio_files.reading import Audio, open_audio
 from audiodec.sound.devices import AudioDevice
 from audiodec.sound.drift import DelayControl, Resampler
-from audiodec.sound.ring import Ring
+from audiodec.sound.ring import RING_S, Ring
 
-READ = 4096  # samples of a file at once
+READ_SAMPLES = 4096  # samples of a file at once
 MAX_SLEPT_S = 0.2  # seconds of sound above the usual that are kept
-RING_S = 1.0  # seconds that a ring between a device and the call can hold
 
 
 class FileSource:
@@ -41,8 +40,8 @@ class FileSource:
 
     def read(self, count: int) -> Samples | None:
         while len(self._waiting) < count and not self._ended:
-            piece = self._audio.read(READ)
-            self._ended = len(piece) < READ
+            piece = self._audio.read(READ_SAMPLES)
+            self._ended = len(piece) < READ_SAMPLES
             mono = piece.mean(axis=1)
             resampled = self._resample.resample_chunk(np.clip(mono, -1, 1), self._ended)
             self._waiting = np.append(self._waiting, resampled)

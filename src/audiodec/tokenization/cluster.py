@@ -20,19 +20,20 @@ from ray.exceptions import RayError
 from audiodec.errors import AudioDecError
 from audiodec.tokenization.coding import Failure, Job, Outcome, Tokenizer, Tokens
 from audiodec.tokenization.listing import File
-from audiodec.tokenization.local import TRIES, lost
+from audiodec.tokenization.local import MAX_WORKERS_LOST, lost
 
 LOCAL = "local"
-BATCH = 16  # files per task: Ray keeps account of each task, and repeats it whole
-CONNECT = 10  # seconds to wait for a cluster to answer
-TASKS = 4  # per actor at least, so that none is idle for long at the end
+TASK_FILES = 16  # files per task: Ray keeps account of each task, and repeats it whole
+CONNECT_TIMEOUT_S = 10  # seconds to wait for a cluster to answer
+MIN_TASKS_PER_ACTOR = 4  # per actor at least, so that none is idle for long at the end
 
 
 def run_ray(job: Job, files: Sequence[File], jobs: int, address: str) -> Iterator[Outcome]:
     """Run the job on a Ray cluster; yields outcomes in the order in which they are ready.
 
-    Ray starts an actor that died anew and repeats its task. A task that fails TRIES times is left
-    out, and its files are tried again one by one, so that a bad one takes no other with it.
+    Ray starts an actor that died anew and repeats its task. A task that fails `MAX_WORKERS_LOST`
+    times is left out, and its files are tried again one by one, so that a bad one takes no other
+    with it.
 
     Args:
         jobs: actors, of one CPU each.
@@ -43,7 +44,7 @@ def run_ray(job: Job, files: Sequence[File], jobs: int, address: str) -> Iterato
     """
     with _connected(address, jobs):
         waiting = {file.number: file for file in files}
-        for batch in (BATCH, 1):
+        for batch in (TASK_FILES, 1):
             for outcome in _run(job, list(waiting.values()), jobs, batch):
                 del waiting[outcome.number]
                 yield outcome
@@ -76,7 +77,7 @@ def _reach(address: str) -> None:
     """Refuse, with OSError or ValueError, where nothing listens; Ray would wait for ever."""
     if ":" in address:
         host, _, port = address.rpartition(":")
-        socket.create_connection((host, int(port)), CONNECT).close()
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
 
 
 def _run(job: Job, files: Sequence[File], jobs: int, batch: int) -> Iterator[Outcome]:
@@ -86,7 +87,7 @@ def _run(job: Job, files: Sequence[File], jobs: int, batch: int) -> Iterator[Out
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # any number: such files are tried again, or reported
-    size = max(1, min(batch, len(files) // (TASKS * jobs)))
+    size = max(1, min(batch, len(files) // (MIN_TASKS_PER_ACTOR * jobs)))
     items = [dataclasses.asdict(file) for file in files]
     listed = ray.data.from_items(items, override_num_blocks=-(-len(files) // size))
     # One task in flight: a task that only waits would be counted as failed with its actor.
@@ -94,7 +95,7 @@ def _run(job: Job, files: Sequence[File], jobs: int, batch: int) -> Iterator[Out
     with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):
         coded = listed.map(
             cast(Any, _Actor), fn_constructor_args=(job,), compute=pool, num_cpus=1,
-            max_restarts=-1, max_task_retries=TRIES - 1,
+            max_restarts=-1, max_task_retries=MAX_WORKERS_LOST - 1,
         )  # fmt: skip
     try:
         for row in coded.iter_rows():

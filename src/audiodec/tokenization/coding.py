@@ -15,11 +15,11 @@ from audiodec.audio_files.reading import open_audio
 from audiodec.bitstream.container import MAX_CHANNELS
 from audiodec.errors import AudioDecError, AudioError, ModelError
 from audiodec.pretrained import WEIGHTS
-from audiodec.runtime.base import CHUNK, State
+from audiodec.runtime.base import CHUNK_FRAMES, State
 from audiodec.runtime.steps import Steps
 from audiodec.tokenization.listing import File
 
-REASON = 200  # characters kept of what went wrong with a file
+MAX_REASON_CHARACTERS = 200  # characters kept of what went wrong with a file
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Tokenizer:
             reason = str(error)
         except Exception as error:  # one odd file must not end a job of days
             reason = f"{type(error).__name__}: {error}"
-        return Failure(file.number, " ".join(reason.split())[:REASON])
+        return Failure(file.number, " ".join(reason.split())[:MAX_REASON_CHARACTERS])
 
     def _code(self, file: File) -> Tokens:
         if not Path(file.location).is_file():  # a pipe or device could block for ever
@@ -100,7 +100,7 @@ class Tokenizer:
         with open_audio(file.location) as audio:
             if audio.channels > MAX_CHANNELS or (together > 1 and audio.channels != together):
                 raise AudioError(f"{audio.channels} channels, the model takes {together}")
-            blocks = Blocks(audio, codec.sample_rate, codec.hop, CHUNK, mono=together == 1)
+            blocks = Blocks(audio, codec.sample_rate, codec.hop, CHUNK_FRAMES, mono=together == 1)
             steps = Steps(self._encode, codec.runtime.encoder_state(1))
             # A codebook has at most 2^16 entries.
             codes = [c[0].astype(np.uint16) for c in steps.through(b[None] for b in blocks)]

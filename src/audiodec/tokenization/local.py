@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from audiodec.tokenization.coding import Failure, Job, Outcome, Tokenizer
 from audiodec.tokenization.listing import File
 
-TRIES = 3  # workers that may die of a file before it is given up
+MAX_WORKERS_LOST = 3  # workers that may die of a file before it is given up
 _spawn = multiprocessing.get_context("spawn")  # forking beside onnxruntime's threads is not safe
 
 
@@ -47,7 +47,7 @@ def run_local(job: Job, files: Sequence[File], jobs: int) -> Iterator[Outcome]:
                     continue
                 free.append(_Worker(job))
                 deaths[file.number] += 1
-                if deaths[file.number] < TRIES:
+                if deaths[file.number] < MAX_WORKERS_LOST:
                     waiting.appendleft(file)
                 else:
                     yield lost(file)
@@ -61,7 +61,7 @@ def run_local(job: Job, files: Sequence[File], jobs: int) -> Iterator[Outcome]:
 
 def lost(file: File) -> Failure:
     """Tell of a file that one worker after the other died of it."""
-    return Failure(file.number, f"{TRIES} workers died of it (out of memory?)")
+    return Failure(file.number, f"{MAX_WORKERS_LOST} workers died of it (out of memory?)")
 
 
 class _Worker:

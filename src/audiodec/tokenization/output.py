@@ -9,7 +9,7 @@ from audiodec.audio_files.writing import write_whole
 from audiodec.tokenization.journal import Journal, Settings, Shard
 from audiodec.tokenization.rows import Codes, Layout, Row
 
-HOUR = 3600  # seconds
+SECONDS_PER_HOUR = 3600
 
 
 class Output:
@@ -31,7 +31,7 @@ class Output:
         """Add the codes [codebooks, frames] of a file."""
         self._rows.append((row, codes))
         self._seconds += row.samples / row.sample_rate
-        if self._seconds >= self._settings.shard_hours * HOUR:
+        if self._seconds >= self._settings.shard_hours * SECONDS_PER_HOUR:
             self.flush()
 
     def flush(self) -> None:

@@ -18,7 +18,7 @@ from audiodec.tokenization.journal import Settings
 from audiodec.tokenization.rows import Codes, Row, shaped
 
 KEY = b"audiodec"  # in the schema's metadata: the settings as JSON
-READ = 64  # rows at a time
+READ_ROWS = 64  # rows at a time
 SCHEMA = pa.schema(
     [(name, pa.string() if name in ("path", "speaker", "split") else pa.int64())
      for name in (field.name for field in fields(Row))]
@@ -48,7 +48,7 @@ class Parquet:
                 about = json.loads((table.schema_arrow.metadata or {}).get(KEY, b"null"))
                 if not table.schema_arrow.equals(SCHEMA) or about != to_data(settings):
                     raise FormatError(f"{path} is no shard of this job")
-                for batch in table.iter_batches(READ):
+                for batch in table.iter_batches(READ_ROWS):
                     listed = batch.column("codes")
                     for index, data in enumerate(batch.drop_columns(["codes"]).to_pylist()):
                         row = from_data(Row, data, str(path))

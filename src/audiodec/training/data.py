@@ -24,11 +24,11 @@ from audiodec.prepare.mixing import Mixer
 from audiodec.training.perturbation import draw, lowpass
 from audiodec.training.recipe import Data, Source
 
-TRUSTED = 0.93  # share of a source's bandwidth that filters before its edge leave intact
-QUIETEST = 1e-3  # rms (-60 dBFS) below which a crop teaches nothing
-CLIPPED_SHARE = 1e-3  # of samples at full scale, above which a crop is dropped
-MARGIN = 0.01  # seconds that a clip must be longer than the stretch it gives
-TRIES = 100  # crops looked at before a source is called unusable
+TRUSTED_BANDWIDTH_SHARE = 0.93  # of a source's; filters before its edge leave that intact
+MIN_RMS = 1e-3  # rms (-60 dBFS) below which a crop teaches nothing
+MAX_CLIPPED_SHARE = 1e-3  # of samples at full scale, above which a crop is dropped
+MARGIN_S = 0.01  # seconds that a clip must be longer than the stretch it gives
+MAX_CROPS_TRIED = 100  # crops looked at before a source is called unusable
 
 
 @dataclass
@@ -172,7 +172,7 @@ class Crops(Dataset[Batch]):
         self.share = share
         self.samples = max(1, round(data.crop * sample_rate / hop)) * hop
         fastest = max(1.0, *data.speed) if data.speed_probability else 1.0
-        reach = fastest * self.samples / sample_rate + MARGIN
+        reach = fastest * self.samples / sample_rate + MARGIN_S
         self.pools, self.remarks = [], list[str]()
         for source in data.sources:
             clips = find_clips(source, reach, channels, self.remarks)
@@ -207,14 +207,14 @@ class Crops(Dataset[Batch]):
     def _crop(self, random: np.random.Generator) -> tuple[Samples, Samples, float]:
         """Input and target [channels, samples], and the bandwidth in Hz."""
         pool = self.pools[int(random.choice(len(self.pools), p=self.pool_share))]
-        for _ in range(TRIES):
+        for _ in range(MAX_CROPS_TRIED):
             clip = pool.clips[int(random.choice(len(pool.clips), p=pool.shares))]
             speed = 1.0
             if random.random() < self.data.speed_probability:
                 speed = float(np.exp(random.uniform(*np.log(self.data.speed))))
             target, heard = self._read(clip, speed, random)
-            loud = np.sqrt(np.mean(target**2)) >= QUIETEST
-            if loud and np.mean(np.abs(target) >= 0.999) <= CLIPPED_SHARE:
+            loud = np.sqrt(np.mean(target**2)) >= MIN_RMS
+            if loud and np.mean(np.abs(target) >= 0.999) <= MAX_CLIPPED_SHARE:
                 bandwidth = self._bandwidth(clip, speed)
                 perturb, bandwidth = draw(self.data.perturbation, self.rate, bandwidth, random)
                 same = heard is target
@@ -230,7 +230,7 @@ class Crops(Dataset[Batch]):
                 gain = 10 ** (random.uniform(*self.data.gain) / 20)
                 gain = min(gain, 0.99 / max(np.abs(target).max(), np.abs(heard).max()))
                 return heard * np.float32(gain), target * np.float32(gain), bandwidth
-        raise AudioError(f"{pool.name}: {TRIES} crops in a row were silent or clipped")
+        raise AudioError(f"{pool.name}: {MAX_CROPS_TRIED} crops in a row were silent or clipped")
 
     def _read(
         self, clip: Clip, speed: float, random: np.random.Generator
@@ -238,7 +238,7 @@ class Crops(Dataset[Batch]):
         """Read a crop and its noisy version (or itself), played `speed` times as fast: pitch and
         formants move together."""
         ratio = speed * clip.rate / self.rate
-        spare = int(0.5 * MARGIN * clip.rate)  # resamplers swallow some samples at the end
+        spare = int(0.5 * MARGIN_S * clip.rate)  # resamplers swallow some samples at the end
         length = int(np.ceil(self.samples * ratio)) + (spare if ratio != 1 else 0)
         start = int(random.integers(clip.length - length + 1))
         pick = random.random()
@@ -262,4 +262,4 @@ class Crops(Dataset[Batch]):
     def _bandwidth(self, clip: Clip, speed: float) -> float:
         nyquist = self.rate / 2
         edge = clip.bandwidth * speed
-        return nyquist if edge >= nyquist else TRUSTED * edge
+        return nyquist if edge >= nyquist else TRUSTED_BANDWIDTH_SHARE * edge

@@ -14,7 +14,7 @@ from audiodec.training.published_losses import STFTS, power_spectrum
 
 Features = list[Tensor]
 PERIODS = (2, 3, 5, 7, 11)
-FRAMES = (512, 1024, 2048)  # samples
+FRAME_SAMPLES = (512, 1024, 2048)
 
 
 class _Layers(nn.Module):
@@ -147,7 +147,7 @@ class Discriminators(nn.Module):
         if "multi_resolution" in kinds:
             self.others.extend(SpectrogramDiscriminator(*s, width) for s in STFTS)
         if "multi_frame" in kinds:
-            self.others.extend(FrameDiscriminator(size, width) for size in FRAMES)
+            self.others.extend(FrameDiscriminator(size, width) for size in FRAME_SAMPLES)
 
     def forward(self, x: Tensor) -> list[Features]:
         """Compute the feature maps of each discriminator for [batch, channels, samples]."""

@@ -10,11 +10,11 @@ from audiodec.training.published_losses import power_spectrum
 
 MEL_BANDS = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 120, 4096: 160}  # window: mel bands
 COMPRESSION = 0.3  # exponent of compressed spectra: close to loudness
-COMPLEX_BELOW = 5_000  # Hz; phase above it is inaudible, and the default decoder has noise there
+COMPLEX_BELOW_HZ = 5_000  # Hz; phase above it is inaudible, and the default decoder has noise there
 EXCESS = 2.0  # energy the original lacks costs more: it is heard as noise
-LEVEL_WINDOW = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to 1 or 2 dB
+LEVEL_WINDOW_SAMPLES = 2048  # samples, 43 ms at 48 kHz: the level of a noise is steady to 1 or 2 dB
 LEVEL_BANDS = 60  # 70 Hz apart at 500 Hz, 500 Hz at 8 kHz
-LEVEL_ABOVE = 200  # Hz; below it bands are narrower than the window's main lobe, 94 Hz
+LEVEL_ABOVE_HZ = 200  # Hz; below it bands are narrower than the window's main lobe, 94 Hz
 LEVEL_FLOOR = 1e-4  # of the loudest band of a frame, in power; less is masked
 
 
@@ -36,7 +36,7 @@ class SpectralLoss(nn.Module):
         self.size, self.hop = size, size // (2 if size <= 512 else 4)
         window = torch.hann_window(size)
         mel, top = _filters(size, MEL_BANDS[size], sample_rate)
-        bins = int(size * min(COMPLEX_BELOW / sample_rate, 0.5)) + 1
+        bins = int(size * min(COMPLEX_BELOW_HZ / sample_rate, 0.5)) + 1
         frequency = torch.arange(bins) * sample_rate / size
         weight = (1 + frequency / 400) ** -1.5
         weight[0] *= 0.5
@@ -105,9 +105,9 @@ class LevelLoss(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        bands, top = _filters(LEVEL_WINDOW, LEVEL_BANDS, sample_rate)
-        kept = top >= LEVEL_ABOVE
-        self.register_buffer("window", torch.hann_window(LEVEL_WINDOW), persistent=False)
+        bands, top = _filters(LEVEL_WINDOW_SAMPLES, LEVEL_BANDS, sample_rate)
+        kept = top >= LEVEL_ABOVE_HZ
+        self.register_buffer("window", torch.hann_window(LEVEL_WINDOW_SAMPLES), persistent=False)
         self.register_buffer("bands", bands, persistent=False)
         self.register_buffer("top", top, persistent=False)
         self.register_buffer("kept", kept, persistent=False)
@@ -128,7 +128,7 @@ class LevelLoss(nn.Module):
 
     def _power(self, x: Tensor) -> Tensor:
         """[batch, samples] -> [batch, frames, bands]."""
-        size = LEVEL_WINDOW
+        size = LEVEL_WINDOW_SAMPLES
         return power_spectrum(x, size, size // 4, self.window) @ self.bands
 
 

@@ -16,8 +16,8 @@ from audiodec.training.parallel import world
 from audiodec.training.recipe import Recipe
 from audiodec.training.validation import Report
 
-EVERY = 20  # steps between TensorBoard points, fewer in runs of less than 1,000 steps
-PRINT_EVERY = 500  # steps between lines that stay, for logs without a terminal
+POINT_EVERY_STEPS = 20  # steps between TensorBoard points, fewer in runs of less than 1,000 steps
+PRINT_EVERY_STEPS = 500  # steps between lines that stay, for logs without a terminal
 
 
 class Monitor:
@@ -29,7 +29,7 @@ class Monitor:
 
     def __init__(self, run: Path, recipe: Recipe, step: int) -> None:
         self.recipe, self.silent = recipe, world()[0] != 0
-        self.every = max(1, min(EVERY, recipe.steps // 50))
+        self.every = max(1, min(POINT_EVERY_STEPS, recipe.steps // 50))
         self.seconds = 0.0  # of audio in one step
         self.writer = None if self.silent else SummaryWriter(str(run), purge_step=step + 1)
         self.progress = Progress(
@@ -97,7 +97,7 @@ class Monitor:
         self.writer.add_scalar("train/seconds of audio per second", speed, step)
         text = f"loss {means['loss/total']:.3f}"
         self.progress.update(self.task, completed=step, speed=speed, text=text)
-        if step % PRINT_EVERY == 0 or step == self.recipe.steps:
+        if step % PRINT_EVERY_STEPS == 0 or step == self.recipe.steps:
             listed = " ".join(f"{p:.0f}" for p in self.perplexity)
             self.say(f"step {step}: {text}, {speed:.1f} s of audio/s, perplexity {listed or '-'}")
         self.sums = {}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from audiodec.training.device import fast_in_bfloat16
 from audiodec.training.recipe import Optimizer
 
-SMALLEST_SIDE = 256  # of the matrices that Muon takes; smaller ones gain little by it
+MIN_SIDE = 256  # of the matrices that Muon takes; smaller ones gain little by it
 MOMENTUM = 0.95  # of Muon
 
 Groups = list[dict[str, Any]]
@@ -97,9 +97,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
 def _only(group: dict[str, Any], matrices: bool) -> dict[str, Any]:
     """Choose the group's large matrices, or the rest of it."""
-    kept = [
-        p for p in group["params"] if (p.ndim == 2 and min(p.shape) >= SMALLEST_SIDE) == matrices
-    ]
+    kept = [p for p in group["params"] if (p.ndim == 2 and min(p.shape) >= MIN_SIDE) == matrices]
     return group | {"params": kept}
 
 

@@ -16,12 +16,12 @@ from audiodec.prepare.mixing import convolve
 from audiodec.training.recipe import Perturbation
 
 WINDOW, HOP = 1024, 256  # of the formant warp
-STRONGEST = 2.5  # nepers (22 dB) that the warp raises or lowers any frequency by
+MAX_WARP_NEPERS = 2.5  # nepers (22 dB) that the warp raises or lowers any frequency by
 KNEE = 0.8  # of the band, above which the warp bends back to the band's edge
-KNOTS = 9  # of the equaliser, from LOWEST to the Nyquist frequency, evenly in octaves
-LOWEST = 60.0  # Hz
-EXTENSION_WINDOW = 256  # samples
-EXTENSION_SLOPE = (0.0, 36.0)  # dB an octave
+KNOTS = 9  # of the equaliser, from LOWEST_HZ to the Nyquist frequency, evenly in octaves
+LOWEST_HZ = 60.0
+EXTENSION_WINDOW_SAMPLES = 256
+EXTENSION_SLOPE_DB = (0.0, 36.0)  # dB an octave
 
 
 def draw(
@@ -78,8 +78,8 @@ def extend(samples: Samples, bandwidth: float, rate: int, random: np.random.Gene
     Above it comes noise with the envelope of the octave below, falling by a random slope, as the
     top of speech does: few recordings reach so high, and the codec must know what to do there.
     """
-    length, size, hop = samples.shape[-1], EXTENSION_WINDOW, EXTENSION_WINDOW // 2
-    steepness = random.uniform(*EXTENSION_SLOPE)
+    length, size, hop = samples.shape[-1], EXTENSION_WINDOW_SAMPLES, EXTENSION_WINDOW_SAMPLES // 2
+    steepness = random.uniform(*EXTENSION_SLOPE_DB)
     kept = lowpass(samples, bandwidth, rate)
     padding = [(0, 0)] * (samples.ndim - 1) + [(hop, hop + -length % hop)]
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size)  # its square adds up to 1
@@ -120,7 +120,7 @@ def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) 
     low = np.minimum(source.astype(int), len(frequency) - 2)
     part = source - low
     warped = smooth[..., low] * (1 - part) + smooth[..., low + 1] * part
-    gain = np.exp(np.clip(warped - smooth, -STRONGEST, STRONGEST))
+    gain = np.exp(np.clip(warped - smooth, -MAX_WARP_NEPERS, MAX_WARP_NEPERS))
     warped_samples = overlap_add(np.fft.irfft(spectrum * gain) * window / 1.5, HOP)
     return np.asarray(warped_samples[..., WINDOW : WINDOW + length], np.float32)
 
@@ -128,8 +128,8 @@ def warp_formants(samples: Samples, factor: float, rate: int, bandwidth: float) 
 def equalize(samples: Samples, gains: NDArray[np.float64], rate: int) -> Samples:
     """Apply a zero-phase filter with these gains in dB at knots evenly apart in octaves."""
     length = samples.shape[-1]
-    frequency = np.maximum(np.fft.rfftfreq(length, 1 / rate), LOWEST)
-    knots = np.linspace(np.log(LOWEST), np.log(rate / 2), len(gains))
+    frequency = np.maximum(np.fft.rfftfreq(length, 1 / rate), LOWEST_HZ)
+    knots = np.linspace(np.log(LOWEST_HZ), np.log(rate / 2), len(gains))
     curve = 10 ** (np.interp(np.log(frequency), knots, gains) / 20)
     return np.fft.irfft(np.fft.rfft(samples) * curve, length).astype(np.float32)
 

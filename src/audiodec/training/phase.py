@@ -22,7 +22,7 @@ from audiodec.training.recipe import Optimizer, Recipe, Stage
 from audiodec.training.step import TrainingStep
 
 NORM_MEMORY = 0.99  # of the running gradient norm
-PATIENCE = 50  # steps in a row whose gradient may overflow
+MAX_OVERFLOWS = 50  # steps in a row whose gradient may overflow
 
 Values = dict[str, float]
 
@@ -183,7 +183,7 @@ class Clipper:
         if math.isfinite(norm):
             optimizer.step()
             self.norm = NORM_MEMORY * self.norm + (1 - NORM_MEMORY) * min(norm, 2 * self.norm)
-        elif not math.isfinite(loss.item()) or self.skipped >= PATIENCE:
+        elif not math.isfinite(loss.item()) or self.skipped >= MAX_OVERFLOWS:
             raise AudioDecError(
                 f"step {step}: the loss is {loss.item()}, its gradient {norm}; lower the stage's "
                 "optimizer.learning_rate and resume from the last checkpoint"

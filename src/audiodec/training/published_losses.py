@@ -10,7 +10,7 @@ from torch.nn import functional
 from audiodec.dsp import mel_filters
 
 STFTS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop, window
-SHAPE_WINDOW = 300  # samples
+SHAPE_WINDOW_SAMPLES = 300
 
 
 class LogMelLoss(nn.Module):
@@ -65,7 +65,7 @@ class StftLoss(nn.Module):
 def shape_loss(output: Tensor, target: Tensor) -> Tensor:
     """Compute the L1 distance of waveform envelopes: the largest magnitude in windows of 300
     samples."""
-    a, b = (functional.max_pool1d(x.abs(), SHAPE_WINDOW) for x in (output, target))
+    a, b = (functional.max_pool1d(x.abs(), SHAPE_WINDOW_SAMPLES) for x in (output, target))
     return functional.l1_loss(a, b)
 
 

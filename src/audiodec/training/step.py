@@ -20,7 +20,7 @@ from audiodec.training.recipe import Quantization, Recipe, Stage
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 SPECTRAL = {"mel", "complex", "magnitude"}  # computed together, at random resolutions
-BURST = 6  # frames, mean length of a burst of lost ones: two packets of a call
+BURST_FRAMES = 6  # frames, mean length of a burst of lost ones: two packets of a call
 
 
 def codebook_learner(network: Network, q: Quantization) -> CodebookLearner:
@@ -155,11 +155,11 @@ def lose_frames(quantized: Tensor, highest: float, random: torch.Generator) -> T
     """
     frames, batch = quantized.shape[2], global_batch(len(quantized))
     rate = highest * torch.rand(batch, generator=random)
-    begins = rate / (1 - rate) / BURST
+    begins = rate / (1 - rate) / BURST_FRAMES
     draws = torch.rand(frames, batch, generator=random)
     lost = torch.zeros(frames, batch, dtype=torch.bool)
     for t in range(1, frames):
-        lost[t] = torch.where(lost[t - 1], draws[t] >= 1 / BURST, draws[t] < begins)
+        lost[t] = torch.where(lost[t - 1], draws[t] >= 1 / BURST_FRAMES, draws[t] < begins)
     received = torch.where(lost.t(), 0, torch.arange(frames)).cummax(1).values
     index = own_share(received).to(quantized.device)
     return quantized.gather(2, index[:, None].expand_as(quantized))

@@ -22,9 +22,9 @@ from audiodec.evaluation.codecs.native import (
 
 RATES = (6.6, 8.85, 12.65, 14.25, 15.85, 18.25, 19.85, 23.05, 23.85)  # kbps of modes 0 to 8
 LIBRARIES = {"vo-amrwbenc": "libvo-amrwbenc0", "opencore-amrwb": "libopencore-amrwb0"}
-FRAME = 320  # samples: 20 ms
-LOOKAHEAD = 80  # samples of the encoder: 5 ms
-DELAY = 95  # samples from end to end, measured
+FRAME_SAMPLES = 320  # samples: 20 ms
+LOOKAHEAD_SAMPLES = 80  # samples of the encoder: 5 ms
+DELAY_SAMPLES = 95  # samples from end to end, measured
 MAX_BYTES = 61  # of a frame of the highest mode, with its header
 
 
@@ -42,8 +42,8 @@ class AmrWb(Live):
 
     family = "AMR-WB"
     sample_rate = 16000
-    latency_ms = 1000 * (FRAME + LOOKAHEAD) / sample_rate
-    frame, delay = FRAME, DELAY
+    latency_ms = 1000 * (FRAME_SAMPLES + LOOKAHEAD_SAMPLES) / sample_rate
+    frame, delay = FRAME_SAMPLES, DELAY_SAMPLES
     streaming = True
 
     def __init__(self, kbps: float) -> None:
@@ -76,7 +76,7 @@ class AmrWb(Live):
         state = ctypes.c_void_p(self._decoder.D_IF_init())
 
         def decode(packet: bytes) -> Samples:
-            out = np.zeros(FRAME, np.int16)
+            out = np.zeros(FRAME_SAMPLES, np.int16)
             self._decoder.D_IF_decode(state, packet, pointer(out), 0)
             return to_float(out)
 

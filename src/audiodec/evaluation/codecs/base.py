@@ -16,7 +16,7 @@ from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError
 
 RATE = 48000  # Hz at which every codec gets and gives audio here
-NEAR = 0.1  # a rate asked for means the nearest one offered, if at most this far off
+MAX_RATE_DIFFERENCE = 0.1  # a rate asked for means the nearest one offered, if at most this far off
 
 
 class MissingCodecError(AudioDecError):
@@ -116,7 +116,7 @@ def offered(
         nearest = min(rates, key=lambda rate: abs(rate - kbps))
         if continuous and rates[0] <= kbps <= rates[-1]:
             chosen[kbps] = None
-        elif abs(nearest - kbps) <= NEAR * kbps:
+        elif abs(nearest - kbps) <= MAX_RATE_DIFFERENCE * kbps:
             chosen[nearest] = None
     return list(chosen)
 

@@ -20,10 +20,10 @@ from audiodec.evaluation.codecs.base import Family, MissingCodecError, home
 from audiodec.evaluation.codecs.live import Live
 
 RATES = {3.2: 16, 6.0: 30, 9.2: 46}  # kbps -> codes per frame
-BITS = 4  # per code
+CODE_BITS = 4  # per code
 MAX_CODES = 46
 UNUSED = -1  # what the quantizer takes for a code that was not sent
-FRAME = 320  # samples: 20 ms
+FRAME_SAMPLES = 320  # samples: 20 ms
 ENCODER, QUANTIZER, DECODER = GRAPHS = (
     "soundstream_encoder.tflite", "quantizer.tflite", "lyragan.tflite"
 )  # fmt: skip
@@ -41,9 +41,9 @@ class Lyra(Live):
 
     family = "Lyra v2"
     sample_rate = 16000
-    latency_ms = 1000 * FRAME / sample_rate
+    latency_ms = 1000 * FRAME_SAMPLES / sample_rate
     streaming = True
-    frame = FRAME
+    frame = FRAME_SAMPLES
 
     def __init__(self, kbps: float) -> None:
         if reason := missing():
@@ -58,7 +58,7 @@ class Lyra(Live):
 
         def encode(frame: Samples) -> bytes:
             found = quantizer(input_frames=encoder(frame), num_quantizers=count)["output_0"]
-            return pack(found.reshape(-1, 1)[: self.codes].astype(np.int64), BITS)
+            return pack(found.reshape(-1, 1)[: self.codes].astype(np.int64), CODE_BITS)
 
         yield encode
 
@@ -68,7 +68,7 @@ class Lyra(Live):
 
         def decode(packet: bytes) -> Samples:
             codes = np.full((MAX_CODES, 1, 1), UNUSED, np.int32)
-            codes[: self.codes, 0] = unpack(packet, 1, self.codes, BITS)
+            codes[: self.codes, 0] = unpack(packet, 1, self.codes, CODE_BITS)
             return decoder(quantizer(encoding_indices=codes)["output_0"]).ravel()
 
         yield decode

@@ -20,7 +20,7 @@ from audiodec.evaluation.codecs.base import RATE, Family, MissingCodecError, hom
 
 PACKAGE, VERSION = "@wasm-audio-decoders/opus-ml", "0.0.3"
 SCRIPT = Path(__file__).with_name("nolace.mjs")
-TIMEOUT = 60  # seconds, and twice as many as the audio lasts
+TIMEOUT_S = 60  # seconds, and twice as many as the audio lasts
 
 
 class OpusNolace:
@@ -50,12 +50,12 @@ class OpusNolace:
     def decode(self, packets: list[bytes]) -> Samples:
         stream = b"".join(struct.pack("<I", len(packet)) + packet for packet in packets)
         command = ["node", str(SCRIPT), str(_module())]
-        limit = TIMEOUT + 2 * len(packets) * opus.FRAME / RATE
+        limit = TIMEOUT_S + 2 * len(packets) * opus.FRAME_SAMPLES / RATE
         try:
             done = subprocess.run(command, input=stream, capture_output=True, timeout=limit)
         except subprocess.TimeoutExpired:
             raise AudioDecError(f"{PACKAGE} did not finish in {limit:.0f} s") from None
-        if done.returncode or len(done.stdout) != 4 * opus.FRAME * len(packets):
+        if done.returncode or len(done.stdout) != 4 * opus.FRAME_SAMPLES * len(packets):
             lines = done.stderr.decode(errors="replace").splitlines()
             raise AudioDecError(f"{PACKAGE} failed in Node: {(lines or ['it says nothing'])[-1]}")
         return np.frombuffer(done.stdout, np.float32)[self.encoder.delay :]

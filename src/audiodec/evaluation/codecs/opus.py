@@ -18,7 +18,7 @@ from audiodec.evaluation.codecs.base import RATE, Family
 from audiodec.evaluation.codecs.live import Live, frames_of
 from audiodec.evaluation.codecs.native import pointer
 
-FRAME = 960  # samples: 20 ms
+FRAME_SAMPLES = 960  # samples: 20 ms
 RATES = (6, 9, 12, 16, 24, 32)  # kbps; it takes any between
 # Requests of opus_encoder_ctl, from opus_defines.h.
 SET_BITRATE, SET_BANDWIDTH, SET_COMPLEXITY = 4002, 4008, 4010
@@ -51,7 +51,7 @@ class Opus(Live):
 
     sample_rate = RATE
     streaming = True
-    frame = FRAME
+    frame = FRAME_SAMPLES
 
     def __init__(self, bitrate: float, fullband: bool) -> None:
         self.kbps, self.fullband = bitrate, fullband
@@ -63,7 +63,7 @@ class Opus(Live):
             delay = ctypes.c_int()
             self.library.opus_encoder_ctl(encoder, GET_LOOKAHEAD, ctypes.byref(delay))
         self.delay = delay.value  # samples
-        self.latency_ms = 1000 * (FRAME + self.delay) / RATE
+        self.latency_ms = 1000 * (FRAME_SAMPLES + self.delay) / RATE
 
     @contextmanager
     def encoder(self, expected_loss: float = 0.0) -> Iterator[Callable[[Samples], bytes]]:
@@ -72,7 +72,7 @@ class Opus(Live):
 
             def encode(frame: Samples) -> bytes:
                 used: int = self.library.opus_encode_float(
-                    encoder, pointer(frame), FRAME, buffer, len(buffer)
+                    encoder, pointer(frame), FRAME_SAMPLES, buffer, len(buffer)
                 )
                 if used < 0:
                     raise AudioDecError(f"libopus failed to encode: {used}")
@@ -88,11 +88,11 @@ class Opus(Live):
             raise AudioDecError(f"libopus cannot start: error {error.value}")
 
         def decode(packet: bytes | None, fec: bool = False) -> Samples:
-            out = np.zeros(FRAME, np.float32)
+            out = np.zeros(FRAME_SAMPLES, np.float32)
             decoded = self.library.opus_decode_float(
-                decoder, packet, len(packet or b""), pointer(out), FRAME, int(fec)
+                decoder, packet, len(packet or b""), pointer(out), FRAME_SAMPLES, int(fec)
             )
-            if decoded != FRAME:
+            if decoded != FRAME_SAMPLES:
                 raise AudioDecError(f"libopus failed to decode: {decoded}")
             return out
 
@@ -115,7 +115,7 @@ class Opus(Live):
             audio as long as the input, and the bytes sent.
         """
         with self.encoder(expected) as encode:
-            packets = [encode(frame) for frame in frames_of(samples, FRAME, self.delay)]
+            packets = [encode(frame) for frame in frames_of(samples, FRAME_SAMPLES, self.delay)]
         gone = [number < len(lost) and lost[number] for number in range(len(packets))]
         decoded = []
         with self.decoder() as decode:
@@ -127,7 +127,7 @@ class Opus(Live):
                 else:
                     decoded.append(decode(None))
         # The last packets only flush the delay; count them as a stream of this length would.
-        size = round(sum(map(len, packets)) * len(samples) / (len(packets) * FRAME))
+        size = round(sum(map(len, packets)) * len(samples) / (len(packets) * FRAME_SAMPLES))
         return np.concatenate(decoded)[self.delay :][: len(samples)], size
 
     @contextmanager

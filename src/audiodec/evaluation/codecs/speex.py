@@ -22,7 +22,7 @@ from audiodec.evaluation.codecs.native import (
 
 RATES = (3.95, 5.75, 7.75, 9.8, 12.8, 16.8, 20.6, 23.8)  # kbps of qualities 0 to 7
 LIBRARIES = {"speex": "libspeex1"}
-FRAME = 320  # samples: 20 ms
+FRAME_SAMPLES = 320  # samples: 20 ms
 MAX_BYTES = 200  # of a frame
 SET_QUALITY, SET_COMPLEXITY, GET_LOOKAHEAD = 4, 16, 39  # requests, from speex.h
 
@@ -50,7 +50,7 @@ class Speex(Live):
     family = "Speex-WB"
     sample_rate = 16000
     streaming = True
-    frame = FRAME
+    frame = FRAME_SAMPLES
 
     def __init__(self, kbps: float) -> None:
         self.kbps, self.name = kbps, f"{self.family} {kbps:g}"
@@ -65,7 +65,7 @@ class Speex(Live):
         with self._coder("decoder") as (state, _):
             self._speex.speex_decoder_ctl(state, GET_LOOKAHEAD, ctypes.byref(smoothing))
         self.delay = lookahead.value + smoothing.value
-        self.latency_ms = 1000 * (FRAME + self.delay) / self.sample_rate
+        self.latency_ms = 1000 * (FRAME_SAMPLES + self.delay) / self.sample_rate
 
     @contextmanager
     def encoder(self) -> Iterator[Callable[[Samples], bytes]]:
@@ -88,7 +88,7 @@ class Speex(Live):
         with self._coder("decoder") as (state, bits):
 
             def decode(packet: bytes) -> Samples:
-                out = np.zeros(FRAME, np.int16)
+                out = np.zeros(FRAME_SAMPLES, np.int16)
                 self._speex.speex_bits_read_from(bits, packet, len(packet))
                 if self._speex.speex_decode_int(state, bits, pointer(out)):
                     raise AudioDecError("Speex failed to decode a packet")

@@ -27,7 +27,7 @@ from audiodec.evaluation.listening.definition import (
     Test,
     save_test,
 )
-from audiodec.evaluation.listening.stimuli import LONGEST, Sound, equalise, fit, low_pass
+from audiodec.evaluation.listening.stimuli import MAX_CLIP_S, Sound, equalise, fit, low_pass
 
 Files = dict[str, Path]  # by the name of the clip: its path in the folder, without suffix
 
@@ -148,8 +148,8 @@ def _clips(folder: Path, remarks: list[str]) -> Files:
 
 def _read(path: Path, remarks: list[str]) -> tuple[Sound, int]:
     facts = describe_audio(str(path))
-    if facts.seconds > LONGEST:
-        raise AudioError(f"{path} is longer than {LONGEST:g} s; listeners do best with 10 s")
+    if facts.seconds > MAX_CLIP_S:
+        raise AudioError(f"{path} is longer than {MAX_CLIP_S:g} s; listeners do best with 10 s")
     if facts.channels > 2 or facts.rate > MAX_RATE:
         raise AudioError(f"{path} is neither mono nor stereo at {MAX_RATE} Hz or less")
     if not facts.samples:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from audiodec.evaluation.listening.answers import Rating
 from audiodec.evaluation.listening.definition import MID_ANCHOR, REFERENCE
 
-LIMIT = 90
+GOOD_SCORE = 90
 SHARE_OF_TRIALS = 0.15
 SHARE_OF_LISTENERS = 0.25
 
@@ -30,9 +30,9 @@ def screen(ratings: Sequence[Rating]) -> dict[str, str]:
     anchor: dict[str, dict[str, bool]] = defaultdict(dict)  # by clip and listener
     for rating in ratings:
         if rating.system == REFERENCE:
-            reference[rating.listener].append(rating.score < LIMIT)
+            reference[rating.listener].append(rating.score < GOOD_SCORE)
         elif rating.system == MID_ANCHOR:
-            anchor[rating.clip][rating.listener] = rating.score > LIMIT
+            anchor[rating.clip][rating.listener] = rating.score > GOOD_SCORE
     telling = [v for v in anchor.values() if sum(v.values()) <= SHARE_OF_LISTENERS * len(v)]
     reasons = {}
     for listener, low in reference.items():

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-LEVEL = 0.95
-DRAWS = 5000  # of the bootstrap
+CONFIDENCE = 0.95
+BOOTSTRAP_DRAWS = 5000  # of the bootstrap
 
 Values = NDArray[np.float64]  # [listeners]
 Interval = tuple[float, float]
@@ -76,9 +76,9 @@ def mean(values: Values) -> Mean:
     centre, count = float(values.mean()), len(values)
     if count < 2:
         return Mean(centre, None, None)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1) * stats.sem(values))
-    draws = np.random.default_rng(0).choice(values, (DRAWS, count)).mean(axis=1)
-    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * stats.sem(values))
+    draws = np.random.default_rng(0).choice(values, (BOOTSTRAP_DRAWS, count)).mean(axis=1)
+    low, high = np.quantile(draws, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Mean(centre, (centre - reach, centre + reach), (float(low), float(high)))
 
 
@@ -126,7 +126,7 @@ def discriminate(answers: Mapping[tuple[str, str], Sequence[float]]) -> list[Dis
     corrected = holm([float(test.pvalue) for test in tests])
     found = []
     for (pair, given), test, p_holm in zip(answers.items(), tests, corrected, strict=True):
-        both_sided = stats.binomtest(right[pair], len(given)).proportion_ci(LEVEL, "exact")
+        both_sided = stats.binomtest(right[pair], len(given)).proportion_ci(CONFIDENCE, "exact")
         found.append(
             Discrimination(
                 *pair, right[pair], len(given), right[pair] / len(given),

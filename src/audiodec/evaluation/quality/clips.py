@@ -19,7 +19,7 @@ from audiodec.errors import AudioError, ConfigError
 from audiodec.evaluation.codecs import RATE
 from audiodec.evaluation.quality.scores import LABELS
 
-LONGEST = 600  # seconds: metrics need memory in proportion
+MAX_CLIP_S = 600  # seconds: metrics need memory in proportion
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def read_clip(path: Path) -> Samples:
     Raises:
         AudioError: it cannot be read, is empty, or longer than ten minutes.
     """
-    if not 0 < describe_audio(str(path)).seconds <= LONGEST:
-        raise AudioError(f"{path} is empty or longer than {LONGEST} s: cut it")
+    if not 0 < describe_audio(str(path)).seconds <= MAX_CLIP_S:
+        raise AudioError(f"{path} is empty or longer than {MAX_CLIP_S} s: cut it")
     sound = read_audio(str(path))
     return np.asarray(soxr.resample(sound.samples.mean(axis=1), sound.rate, RATE), np.float32)

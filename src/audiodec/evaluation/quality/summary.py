@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audiodec.evaluation.quality.scores import Score
 
-DRAWS = 1000
+BOOTSTRAP_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def _draw(speakers: Sequence[str]) -> NDArray[np.float64]:
     """How often each clip is in each draw, [draws, clips]; the same for the same speakers, so
     that codecs meet the same draws."""
     random, names = np.random.default_rng(0), list(dict.fromkeys(speakers))
-    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
-    weights = np.zeros((DRAWS, len(speakers)))
+    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), BOOTSTRAP_DRAWS)
+    weights = np.zeros((BOOTSTRAP_DRAWS, len(speakers)))
     for i, name in enumerate(names):
         clips = np.flatnonzero([speaker == name for speaker in speakers])
         # n clips for every time the speaker was drawn, all draws of clips at once.

@@ -13,7 +13,7 @@ from html import escape
 
 from audiodec.evaluation.quality import Mean
 
-COLOURS = 7
+COLOUR_COUNT = 7
 WIDTH, HEIGHT = 400, 290
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 42  # margins
 CAP = 3.5  # half the width of an interval's end
@@ -66,8 +66,8 @@ LATENCY = Axis("algorithmic latency, ms", 5)
 
 def look(number: int, level: bool = False) -> str:
     """Choose the classes of a curve: its colour, and dashes where colours come round again."""
-    again = " again" if number >= COLOURS else ""
-    return "flat" if level else f"s{number % COLOURS}{again}"
+    again = " again" if number >= COLOUR_COUNT else ""
+    return "flat" if level else f"s{number % COLOUR_COUNT}{again}"
 
 
 def marker(number: int) -> str:

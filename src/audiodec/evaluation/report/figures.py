@@ -11,7 +11,7 @@ from audiodec.evaluation.quality.uncoded import UNCODED
 from audiodec.evaluation.report.chart import KBPS, LATENCY, Curve, Point, chart
 
 Summary = dict[str, dict[str, Mean]]  # by codec and metric, with the measured kbps
-COMMON_RATE = 12.0  # kbps near which codecs are compared over latency
+COMMON_KBPS = 12.0  # kbps near which codecs are compared over latency
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def latency_chart(found: Sequence[Setting], metric: str) -> str:
         own = [s for s in found if s.family == family and metric in s.means]
         if family == UNCODED or not own or not math.isfinite(own[0].latency_ms):
             continue
-        s = min(own, key=lambda s: abs(math.log(s.kbps / COMMON_RATE)))
+        s = min(own, key=lambda s: abs(math.log(s.kbps / COMMON_KBPS)))
         point = Point(s.latency_ms, s.means[metric], _tip(s, metric), f"{s.kbps:.1f}")
         curves.append(Curve(number, family, [point]))
     return chart(curves, LATENCY, f"{metric} over algorithmic latency")

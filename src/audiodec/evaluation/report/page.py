@@ -9,11 +9,11 @@ from typing import Any
 from audiodec.errors import MissingExtraError
 from audiodec.evaluation.metrics import ALL_METRICS
 from audiodec.evaluation.quality import LABELS, Score, groups, summarise
-from audiodec.evaluation.quality.summary import DRAWS
+from audiodec.evaluation.quality.summary import BOOTSTRAP_DRAWS
 from audiodec.evaluation.quality.uncoded import UNCODED
 from audiodec.evaluation.report.chart import look, marker
 from audiodec.evaluation.report.figures import (
-    COMMON_RATE,
+    COMMON_KBPS,
     families,
     latency_chart,
     rate_chart,
@@ -50,8 +50,8 @@ def page(scores: Sequence[Score], about: Mapping[str, Any], clips: Sequence[Clip
         about=about,
         clips=clips,
         codecs=found,
-        common_rate=COMMON_RATE,
-        draws=DRAWS,
+        common_rate=COMMON_KBPS,
+        draws=BOOTSTRAP_DRAWS,
         families=families(found),
         groups=_grouped(scores),
         labels=_counts(scores),

@@ -19,7 +19,7 @@ from audiodec.evaluation.picture import spectrogram
 from audiodec.evaluation.quality import read_clip
 from audiodec.evaluation.quality.runner import ORIGINAL, file_name
 
-PICTURE = (460, 200)  # pixels
+PICTURE_PIXELS = (460, 200)  # pixels
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def read_sounds(folder: Path, clip: str, codecs: Sequence[str], audio: bool) -> 
 
 
 def _picture(sound: np.ndarray) -> str:
-    image, out = Image.fromarray(spectrogram(sound.astype(np.float32), *PICTURE)), io.BytesIO()
-    image.save(out, format="WEBP", quality=70)
+    image, out = spectrogram(sound.astype(np.float32), *PICTURE_PIXELS), io.BytesIO()
+    Image.fromarray(image).save(out, format="WEBP", quality=70)
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 

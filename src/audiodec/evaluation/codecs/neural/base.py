@@ -21,7 +21,7 @@ from audiodec.evaluation.codecs.cost import Cost
 from audiodec.nn.macs import count_macs
 
 RANDOM = " (random weights, speed only)"
-COUNTED = 1.0  # seconds of audio, at least, whose operations are counted
+COUNTED_S = 1.0  # seconds of audio, at least, whose operations are counted
 
 
 class Neural(abc.ABC):
@@ -95,7 +95,7 @@ class Neural(abc.ABC):
     def cost(self) -> Cost:
         """Count size and operations of the whole network, of which low rates may leave a part
         unused; operations at this rate, of the whole signal at once."""
-        packets = math.ceil(COUNTED * self.sample_rate / self.hop / self.frames)
+        packets = math.ceil(COUNTED_S * self.sample_rate / self.hop / self.frames)
         audio = torch.zeros(1, 1, packets * self.frames * self.hop)
         seconds = audio.shape[-1] / self.sample_rate
         codes, encode = count_macs(lambda: self.codes(audio))
