@@ -11,7 +11,9 @@ PYTEST_OPTIONS ?=
 # Draws the diagrams of the site; a reader's browser takes it from us, not from elsewhere.
 MERMAID := build/site-tools/package/dist/mermaid.min.js
 
-.PHONY: demo test test-slow js docs wheel clean
+PAGES := src/audiodec/pages
+
+.PHONY: demo test test-slow js site docs wheel clean
 
 demo: .venv/runtime
 	$(BIN)/audiodec demo
@@ -37,11 +39,21 @@ js:
 	node build/js/project/readme.mjs > build/js/project/said.txt
 	test "$$(grep -c samples build/js/project/said.txt)" = 50
 
+# Pages for browsers with all they need: for any web server, and for `audiodec serve --site`.
+site:
+	test -d js/node_modules || npm ci --silent --no-audit --no-fund --prefix js
+	rm -rf js/dist $(PAGES) && npm --silent --prefix js run build
+	mkdir -p $(PAGES)/audiodec
+	cp site/* src/audiodec/assets/speech.flac $(PAGES) && cp js/dist/* $(PAGES)/audiodec
+	gzip -9 --keep --no-name $(PAGES)/audiodec/*
+	ln -s ../models $(PAGES)/models
+	@echo "$(PAGES)/index.html: serve it with \`audiodec serve --site\`, or copy it with cp -rL"
+
 docs: .venv/dev $(MERMAID)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-wheel: .venv/dev
+wheel: .venv/dev site
 	$(BIN)/python -m build --wheel
 
 clean:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +86,27 @@ def codec() -> audiodec.Codec:
 
 
 @pytest.fixture
-def start_server(small: audiodec.Codec) -> Callable[..., Any]:
+def start_server(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Makes a server of streams (`serve_tools.Served`); with the small model if none is given."""
     from audiodec.serve.limits import Limits
     from tests.serve_tools import Served
 
-    def start(*codecs: audiodec.Codec, tokens: tuple[str, ...] = (), **limits: Any) -> Served:
-        return Served(list(codecs) or [small], Limits(**{"drain": 5, **limits}), list(tokens))
+    def start(
+        *codecs: audiodec.Codec, tokens: tuple[str, ...] = (),
+        ice: list[dict[str, Any]] | None = None, folders: dict[str, Path] | None = None,
+        **limits: Any,
+    ) -> Served:  # fmt: skip
+        within = Limits(**{"drain": 5, **limits})
+        served = list(codecs) or [request.getfixturevalue("small")]  # made only where it is needed
+        return Served(served, within, list(tokens), ice=ice, folders=folders)
 
     return start
+
+
+@pytest.fixture
+def serve_rooms(codec: audiodec.Codec, start_server: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a server with rooms and files; with the bundled model, which needs not be made."""
+    return partial(start_server, codec)
 
 
 @pytest.fixture(scope="module")

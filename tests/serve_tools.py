@@ -37,16 +37,21 @@ WAIT = 60  # seconds after which a test gives up; nothing asserts how long anyth
 class Served:
     """A server in a thread."""
 
-    def __init__(self, codecs: list[audiodec.Codec], limits: Limits, tokens: list[str]) -> None:
+    def __init__(
+        self, codecs: list[audiodec.Codec], limits: Limits, tokens: list[str], **options: Any
+    ) -> None:
         self.url = ""
-        self._ready = threading.Event()
+        self._ready, self._options = threading.Event(), options
         self._thread = threading.Thread(target=self._run, args=(codecs, limits, tokens))
 
     def _run(self, codecs: list[audiodec.Codec], limits: Limits, tokens: list[str]) -> None:
         async def main() -> None:
             self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
             runtimes = [codec.runtime for codec in codecs]
-            await serve(runtimes, "127.0.0.1", 0, limits, tokens, self._stop, self._started)
+            await serve(
+                runtimes, "127.0.0.1", 0, limits, tokens, self._stop, self._started,
+                **self._options,
+            )  # fmt: skip
 
         asyncio.run(main())
 
@@ -72,9 +77,11 @@ class Served:
     def port(self) -> int:
         return int(self.url.removesuffix("/stream").rsplit(":", 1)[1])
 
+    def address(self, path: str) -> str:
+        return self.url.replace("ws:", "http:").replace("/stream", path)
+
     def page(self, path: str) -> str:
-        address = self.url.replace("ws:", "http:").replace("/stream", path)
-        with urllib.request.urlopen(address, timeout=WAIT) as response:
+        with urllib.request.urlopen(self.address(path), timeout=WAIT) as response:
             return response.read().decode()
 
     def count(self, name: str) -> float:
@@ -89,9 +96,10 @@ class Served:
             time.sleep(0.1)
         raise AssertionError(f"{name} is {self.count(name)}, not {value}")
 
-    def connect(self) -> ClientConnection:
+    def connect(self, path: str = "/stream", **options: Any) -> ClientConnection:
         """A client that gives a machine that pauses all its time."""
-        return connect(self.url, compression=None, open_timeout=WAIT, ping_interval=None)
+        url = self.url.replace("/stream", path)
+        return connect(url, compression=None, open_timeout=WAIT, ping_interval=None, **options)
 
     @contextmanager
     def stream(self, **hello: Any) -> Iterator[tuple[ClientConnection, dict[str, Any]]]:

@@ -29,6 +29,7 @@ class Close(IntEnum):
     INVALID = 4400
     DENIED = 4401
     IDLE = 4408
+    REPLACED = 4409
 
 
 class RequestError(AudioDecError):
@@ -78,10 +79,10 @@ class Control(BaseModel):
     end: bool = False
 
 
-def parse(cls: type[Message], text: bytes | str) -> Message:
-    """Read a text message from outside. Raises RequestError."""
-    if len(text) > MAX_TEXT:
-        raise RequestError(f"a text message of more than {MAX_TEXT} bytes", Close.TOO_LONG)
+def parse(cls: type[Message], text: bytes | str, most: int = MAX_TEXT) -> Message:
+    """Read a text message from outside, of so many characters at most. Raises RequestError."""
+    if len(text) > most:
+        raise RequestError(f"a text message of more than {most} bytes", Close.TOO_LONG)
     try:
         return cls.model_validate_json(text)
     except ValidationError as error:

@@ -1,10 +1,11 @@
-"""Plain HTTP beside the streams: health, readiness, metrics, and refusals."""
+"""Plain HTTP beside the streams: health, readiness, metrics, files for browsers, and refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import ServerConnection
@@ -12,10 +13,23 @@ from websockets.http11 import Request, Response
 
 from audiodec.serve.limits import Limits
 from audiodec.serve.metrics import Metrics
-from audiodec.serve.websocket import WebSockets
+from audiodec.serve.site import Site
 
-PATH = "/stream"
+STREAMS, ROOMS = "/stream", "/room"  # addresses of WebSockets
 _END = b"\r\n\r\n"  # of a request
+
+
+class Front(Protocol):
+    """Serves WebSockets of one address.
+
+    Attributes:
+        connections: open now.
+    """
+
+    @property
+    def connections(self) -> int: ...
+
+    async def serve(self, connection: ServerConnection) -> None: ...
 
 
 class OneRequest(ServerConnection):
@@ -24,7 +38,12 @@ class OneRequest(ServerConnection):
     The library would take what is behind a request for a WebSocket's frames even when the request
     asks for no WebSocket: a second request, or the end of what the client sends, would spoil the
     answer to the first.
+
+    Attributes:
+        patience: seconds for the request to come; its answer may take longer.
     """
+
+    patience = 10.0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -47,6 +66,15 @@ class OneRequest(ServerConnection):
         elif data[end:]:
             super().data_received(data[end:])  # refused by the library, which ignores the rest
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the request."""
+        super().connection_made(transport)
+        self.loop.call_later(self.patience, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.request is None:
+            self.transport.abort()
+
     async def handshake(self, *args: Any, **options: Any) -> None:
         """Answer the first request, then let through what came behind it."""
         try:
@@ -60,29 +88,50 @@ class OneRequest(ServerConnection):
 
 
 def pages(
-    front: WebSockets, limits: Limits, metrics: Metrics
-) -> Callable[[ServerConnection, Request], Response | None]:
-    """Answer requests; None lets one become a WebSocket."""
+    fronts: Mapping[str, Front], site: Site | None, draining: Callable[[], bool],
+    limits: Limits, metrics: Metrics,
+) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:  # fmt: skip
+    """Answer requests; None lets one become a WebSocket.
 
-    def respond(connection: ServerConnection, request: Request) -> Response | None:
+    Args:
+        fronts: by the address of their WebSockets.
+        site: files for browsers.
+        draining: whether the server is about to stop.
+    """
+
+    async def respond(connection: ServerConnection, request: Request) -> Response | None:
         try:
             path = urlsplit(request.path).path
         except ValueError:
             return connection.respond(HTTPStatus.BAD_REQUEST, "no such address\n")
-        if request.method not in ("GET", "HEAD") or (path, request.method) == (PATH, "HEAD"):
+        if request.method not in ("GET", "HEAD") or (path in fronts and request.method == "HEAD"):
             refusal = connection.respond(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET\n")
-            refusal.headers["Allow"] = "GET" if path == PATH else "GET, HEAD"
+            refusal.headers["Allow"] = "GET" if path in fronts else "GET, HEAD"
             return refusal
+        if path in fronts:
+            return None if room(path) else full(connection)
         response = page(connection, path)
-        if request.method == "HEAD" and response is not None:
+        if response is None and site is not None and await site.send(connection, request, path):
+            return connection.respond(HTTPStatus.OK, "")  # goes nowhere: it is answered, and closed
+        if response is None:
+            where = " and ".join(fronts)
+            response = connection.respond(HTTPStatus.NOT_FOUND, f"streams are at {where}\n")
+        if request.method == "HEAD":
             response.body = b""  # the length stays, as that of a GET
         return response
+
+    def room(path: str) -> bool:
+        return not draining() and fronts[path].connections < limits.connections
+
+    def full(connection: ServerConnection) -> Response:
+        metrics.refused.labels("full").inc()
+        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
 
     def page(connection: ServerConnection, path: str) -> Response | None:
         if path == "/healthz":
             return connection.respond(HTTPStatus.OK, "alive\n")
         if path == "/readyz":
-            if front.draining:
+            if draining():
                 return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
             return connection.respond(HTTPStatus.OK, "ready\n")
         if path == "/metrics":
@@ -90,11 +139,6 @@ def pages(
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = metrics.content_type
             return response
-        if path != PATH:
-            return connection.respond(HTTPStatus.NOT_FOUND, f"streams are at {PATH}\n")
-        if front.draining or front.connections >= limits.connections:
-            metrics.refused.labels("full").inc()
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
         return None
 
     return respond

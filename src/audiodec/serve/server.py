@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 
 from audiodec.errors import ConfigError
@@ -15,8 +19,11 @@ from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine
 from audiodec.serve.limits import Limits
 from audiodec.serve.metrics import Metrics
-from audiodec.serve.pages import PATH, OneRequest, pages
-from audiodec.serve.websocket import FAREWELL_S, WebSockets
+from audiodec.serve.pages import ROOMS, STREAMS, Front, OneRequest, pages
+from audiodec.serve.parting import FAREWELL_S
+from audiodec.serve.rooms import Rooms
+from audiodec.serve.site import Site
+from audiodec.serve.websocket import WebSockets
 
 MAX_QUEUED_MESSAGES = 4  # messages of a connection that wait to be taken from its socket
 
@@ -29,6 +36,8 @@ async def serve(
     tokens: Sequence[str],
     stop: asyncio.Event,
     started: Callable[[str], None] = lambda url: None,
+    ice: Sequence[dict[str, Any]] | None = None,
+    folders: Mapping[str, Path] | None = None,
 ) -> None:
     """Serve until told to stop, then drain.
 
@@ -37,6 +46,9 @@ async def serve(
         port: of WebSockets and of datagrams; 0 takes a free one of each.
         tokens: that give access; without any, only this machine may connect.
         started: told the address of the streams once it can be opened.
+        ice: STUN and TURN servers for the ends of calls, which find each other in rooms here; None:
+            no rooms.
+        folders: of files for browsers, by the beginning of their addresses; None: no files.
 
     Raises:
         ConfigError: the address cannot be used or would be open to everyone, or two models have
@@ -55,19 +67,31 @@ async def serve(
         }
         datagrams = Datagrams(limits, metrics)
         front = WebSockets(engines, datagrams, limits, tokens, metrics)
+        rooms = None if ice is None else Rooms(limits, tokens, ice, metrics)
+        fronts: dict[str, Front] = {STREAMS: front} | ({ROOMS: rooms} if rooms else {})
+        site = Site(folders, limits) if folders else None
+        # Without tokens no web page may connect but ours: a browser would let any of them.
+        origins: list[Any] | None = None if tokens else [None]
+
+        class Connection(OneRequest):
+            patience = limits.hello
+
+        async def serve_connection(connection: ServerConnection) -> None:
+            assert connection.request is not None
+            await fronts[urlsplit(connection.request.path).path].serve(connection)
+
         try:
             server = await listen(
-                front.serve,
+                serve_connection,
                 host,
                 port,
-                process_request=pages(front, limits, metrics),
-                create_connection=OneRequest,
-                # Without tokens no web page may connect: a browser would let any of them.
-                origins=None if tokens else [None],
+                process_request=pages(fronts, site, lambda: front.draining, limits, metrics),
+                create_connection=Connection,
+                origins=origins,
                 compression=None,  # sound does not compress, and bombs would
                 max_size=limits.message,
                 max_queue=MAX_QUEUED_MESSAGES,
-                open_timeout=limits.hello,
+                open_timeout=None,  # `patience` bounds requests; a file may take longer
                 close_timeout=FAREWELL_S,
                 ping_interval=None,  # `idle` finds the dead; pongs wait behind back-pressure
             )
@@ -76,11 +100,16 @@ async def serve(
             raise ConfigError(f"cannot serve at {host}, port {port}: {reason}") from None
         async with server, datagrams:
             datagrams.bind(((s.family, s.getsockname()[0]) for s in server.sockets), port)
+            address, number = server.sockets[0].getsockname()[:2]
+            written = f"[{address}]" if ":" in address else address
+            if origins is not None and site is not None:
+                origins += [f"http://{own}:{number}" for own in (written, "localhost")]
             async with asyncio.TaskGroup() as group:  # an engine's failure ends the server
                 running = [group.create_task(engine.run()) for engine in engines.values()]
-                address, number = server.sockets[0].getsockname()[:2]
-                started(f"ws://{f'[{address}]' if ':' in address else address}:{number}{PATH}")
+                started(f"ws://{written}:{number}{STREAMS}")
                 await stop.wait()
+                if rooms is not None:
+                    group.create_task(rooms.drain())
                 await front.drain()
                 server.close()
                 await server.wait_closed()

@@ -20,12 +20,12 @@ from audiodec.serve.engine import Engine, FullError
 from audiodec.serve.limits import Budget, Limits
 from audiodec.serve.messages import Close, Control, Hello, RequestError, admit, parse
 from audiodec.serve.metrics import Metrics
+from audiodec.serve.parting import part
 from audiodec.serve.pcm import FORMATS
 from audiodec.serve.rtp_carrier import MAX_WAITING_S, RtpDecoder, RtpEncoder
 from audiodec.serve.streams import DecoderStream, EncoderStream
 
 SEND_BUFFER_BYTES = 65536  # bytes of a connection that wait in the system
-FAREWELL_S = 2.0  # seconds a client has for the closing handshake
 
 
 class WebSockets:
@@ -61,7 +61,7 @@ class WebSockets:
         broadcast(self._connections, json.dumps({"draining": self._limits.drain}))
         if self._connections:
             await asyncio.wait(self._connections.values(), timeout=self._limits.drain)
-        await asyncio.gather(*(_part(open_, Close.LEAVING, "") for open_ in self._connections))
+        await asyncio.gather(*(part(open_, Close.LEAVING, "") for open_ in self._connections))
 
     async def serve(self, connection: ServerConnection) -> None:
         """Serve a connection, from hello to close."""
@@ -73,9 +73,9 @@ class WebSockets:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         try:
             await self._serve(connection)
-            await _part(connection, Close.END, "")
+            await part(connection, Close.END, "")
         except RequestError as error:
-            await _part(connection, error.close, str(error))
+            await part(connection, error.close, str(error))
         except ConnectionClosed:
             pass
         finally:
@@ -219,16 +219,6 @@ class WebSockets:
                 await connection.send(json.dumps(ended))
         except TimeoutError:
             raise RequestError("nothing was read for too long", Close.IDLE) from None
-
-
-async def _part(connection: ServerConnection, code: Close, reason: str) -> None:
-    """Close, whether the client reads or not: the library waits for one that does not."""
-    with suppress(ConnectionClosed, TimeoutError):
-        async with asyncio.timeout(FAREWELL_S):
-            if reason:
-                await connection.send(json.dumps({"error": reason}))
-            await connection.close(code, reason)
-    connection.transport.abort()
 
 
 def _agreed(hello: Hello, engine: Engine, stream: EncoderStream | DecoderStream) -> dict[str, Any]:

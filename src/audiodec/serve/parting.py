@@ -1,0 +1,24 @@
+"""The last word on a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from audiodec.serve.messages import Close
+
+FAREWELL_S = 2.0  # seconds a client has for the closing handshake
+
+
+async def part(connection: ServerConnection, code: Close, reason: str) -> None:
+    """Close, whether the client reads or not: the library waits for one that does not."""
+    with suppress(ConnectionClosed, TimeoutError):
+        async with asyncio.timeout(FAREWELL_S):
+            if reason:
+                await connection.send(json.dumps({"error": reason}))
+            await connection.close(code, reason)
+    connection.transport.abort()
