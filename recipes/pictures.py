@@ -17,10 +17,10 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import soundfile
 from PIL import Image
 
 import audiodec
+from audiodec.audio_files.reading import read_audio
 from audiodec.evaluation.codecs import code
 from audiodec.evaluation.codecs.opus import Opus
 
@@ -57,7 +57,8 @@ THEMES = (Theme("light", "#1f2328", "#d1d9e0"), Theme("dark", "#e6edf3", "#3d444
 
 def main() -> None:
     OUT.mkdir(exist_ok=True)
-    samples, rate = soundfile.read(CLIP, dtype="float32")
+    clip = read_audio(str(CLIP))
+    samples, rate = clip.samples[:, 0], clip.rate
     versions = {"original": samples} | decoded(samples, rate)
     scores = read_scores(ROOT / "docs" / "benchmark" / "scores.csv")
     for theme in THEMES:

@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from audiodec.audio_files.reading import read_audio
 from audiodec.training.checkpoint import LAST
 from audiodec.training.recipe import Recipe
 from audiodec.training.recipe_file import load_recipe
@@ -39,9 +40,10 @@ def stereo(source: Path, out: Path) -> Path:
     """A few recordings as if heard from the left: later and softer in the right channel."""
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.rglob("*.wav"))[:50]:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        right = np.pad(0.6 * samples[:, 0], (rate // 2000, 0))[: len(samples)]
-        soundfile.write(out / path.name, np.stack([samples[:, 0], right], axis=1), rate)
+        sound = read_audio(str(path))
+        left = sound.samples[:, 0]
+        right = np.pad(0.6 * left, (sound.rate // 2000, 0))[: len(left)]
+        soundfile.write(out / path.name, np.stack([left, right], axis=1), sound.rate)
     return out
 
 

@@ -69,10 +69,15 @@ def test_contributing_shows_the_house_as_it_is() -> None:
 READERS = {"SoundFile", "blocks", "info", "read"}  # of soundfile; a header's length may lie
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in [*FILES, *RECIPES] if not path.is_relative_to(ROOT / "audio_files")],
+    ids=lambda path: "/".join(path.parts[-2:]),
+)
 def test_sound_is_read_through_one_door(path: Path) -> None:
-    if path.is_relative_to(ROOT / "audio_files"):
-        return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "soundfile":
             assert not READERS & {alias.name for alias in node.names}

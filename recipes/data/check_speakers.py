@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from rich.progress import track
 
+from audiodec.audio_files.reading import read_audio
 from audiodec.errors import AudioError
 from audiodec.evaluation.metrics.speaker import embedding
 from audiodec.prepare.manifest import read_manifest
@@ -39,10 +39,9 @@ def voices(recordings: dict[str, list[Path]], title: str) -> dict[str, np.ndarra
     for speaker, paths in track(recordings.items(), title):
         own = []
         for path in paths[:: -(-len(paths) // RECORDINGS)]:
-            with soundfile.SoundFile(path) as file:
-                samples = file.read(SECONDS * file.samplerate, dtype="float32")
+            sound = read_audio(str(path), longest=SECONDS)
             try:
-                own.append(embedding(samples, file.samplerate))
+                own.append(embedding(sound.samples.mean(axis=1), sound.rate))
             except AudioError:  # too little speech
                 continue
         if own:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import av
 import numpy as np
-import soundfile
+
+from audiodec.audio_files.reading import read_audio
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".g722"}
 
@@ -17,5 +18,5 @@ def read(path: Path) -> tuple[np.ndarray, int]:
         with av.open(str(path), format="g722") as container:
             frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
         return np.concatenate([np.zeros(0, np.int16), *frames]) / np.float32(32768), 16000
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return samples.mean(axis=1), rate
+    sound = read_audio(str(path))
+    return sound.samples.mean(axis=1), sound.rate

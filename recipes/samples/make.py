@@ -30,6 +30,7 @@ import soundfile
 import soxr
 from rich.progress import track
 
+from audiodec.audio_files.reading import read_audio
 from audiodec.evaluation.codecs import RATE, code
 from audiodec.evaluation.codecs.registry import find_specs
 from audiodec.evaluation.listening.stimuli import equalise
@@ -68,7 +69,7 @@ class Source:
         if "eval" in clip:
             samples = mono(self.eval / clip["eval"])
         else:
-            samples = mono(io.BytesIO(self.blob(clip["commonvoice"])))
+            samples = self.voice(clip["commonvoice"])
         at = round(clip["start"] * RATE)
         samples = samples[at : at + round(clip["seconds"] * RATE)]
         if "babble_snr_db" in clip:
@@ -80,11 +81,15 @@ class Source:
 
     def babble(self, size: int) -> np.ndarray:
         """Six people at once, each as loud as the others and talking all the time."""
-        voices = (mono(io.BytesIO(self.blob(name))) for name in BABBLE)
+        voices = (self.voice(name) for name in BABBLE)
         return sum(np.resize(voice / np.std(voice), size) for voice in voices)
 
-    def blob(self, path: str) -> bytes:
-        return run_git(self.git, "cat-file", "blob", f"{COMMIT}:{path}")
+    def voice(self, path: str) -> np.ndarray:
+        """A clip of Common Voice, [samples] at 48 kHz."""
+        with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as file:
+            file.write(run_git(self.git, "cat-file", "blob", f"{COMMIT}:{path}"))
+            file.flush()
+            return mono(Path(file.name))
 
 
 def main() -> None:
@@ -129,9 +134,9 @@ def make_clip(clip: dict[str, Any], samples: np.ndarray, out: Path) -> dict[str,
     return {**clip, "seconds": len(samples) / RATE, "versions": versions}
 
 
-def mono(file: Path | io.BytesIO) -> np.ndarray:
-    samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(axis=1), rate, RATE))
+def mono(file: Path) -> np.ndarray:
+    sound = read_audio(str(file))
+    return np.asarray(soxr.resample(sound.samples.mean(axis=1), sound.rate, RATE))
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
