@@ -39,12 +39,13 @@ def _codes_in(file: bytes) -> np.ndarray:
     return np.concatenate([block.codes[0] for block in reader.blocks() if block.codes], axis=1)
 
 
-def run_other_end(task: dict[str, Any]) -> dict[str, Any]:
-    """What js/test/other_end.mjs makes of a task."""
+def run_js(script: str, task: dict[str, Any]) -> dict[str, Any]:
+    """What a script in js/ makes of a task."""
     if not shutil.which("node") or not (JS / "node_modules").exists():
         pytest.skip("no node, or no js/node_modules: make js")
-    command = ["node", "test/other_end.mjs"]
-    done = subprocess.run(command, cwd=JS, input=json.dumps(task), text=True, capture_output=True)
+    done = subprocess.run(
+        ["node", script], cwd=JS, input=json.dumps(task), text=True, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -64,7 +65,8 @@ def test_both_ends_make_and_hear_the_same(
     packets: list[bytes | None] = list(encoder.write(speech))
     sent = [None if i in LOST else packet for i, packet in enumerate(packets)]
     pieces = list(range(0, len(speech), 6 * codec.hop))
-    said = run_other_end(
+    said = run_js(
+        "test/other_end.mjs",
         {
             "model": str(folder),
             "speech": _text(speech),
@@ -73,7 +75,7 @@ def test_both_ends_make_and_hear_the_same(
             "pieces": pieces,
             "num_codebooks": count,
             "file": _text(file.read_bytes()),
-        }
+        },
     )
 
     decoder = codec.decoder(frames_per_packet=3)  # Python's packets heard in JavaScript
