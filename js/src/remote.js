@@ -1,5 +1,6 @@
 /** The page's end of a codec in a worker: the same methods, computed there. */
 
+import { RemoteCall } from "./call/remote.js";
 import { checkPacketFrames, countCodebooks } from "./checks.js";
 import { ModelInfo } from "./config.js";
 import * as errors from "./errors.js";
@@ -34,7 +35,7 @@ export async function loadInWorker(folder, { progress, threads, wasm } = {}) {
 }
 
 /** Requests to a worker, and its answers. */
-class Line {
+export class Line {
   /**
    * @param {Worker} worker
    * @param {(progress: any) => void} [progress]
@@ -83,9 +84,18 @@ class Line {
   _answered({ id, result, error }) {
     const waiting = this._waiting.get(id);
     this._waiting.delete(id);
-    if (!error) return waiting?.resolve(result);
-    const kind = /** @type {any} */ (errors)[error.name] ?? Error;
-    waiting?.reject(new kind(error.message));
+    if (error) waiting?.reject(this.error(error));
+    else waiting?.resolve(result);
+  }
+
+  /**
+   * What went wrong in the worker, as the error it was there.
+   *
+   * @param {{name: string, message: string}} error
+   * @returns {Error}
+   */
+  error({ name, message }) {
+    return new (/** @type {any} */ (errors)[name] ?? Error)(message);
   }
 }
 
@@ -147,6 +157,19 @@ export class RemoteCodec {
   /** @param {DecoderOptions} [options] */
   decoder(options = {}) {
     return new RemoteDecoder(this._line, this.info, options);
+  }
+
+  /**
+   * Begin one end of a call: what is spoken goes out in datagrams, and what comes in is played. The
+   * other end runs this package or `audiodec.call` in Python; how datagrams travel is up to `send`
+   * and `RemoteCall.receive`.
+   *
+   * @param {import("./call/remote.js").Parts} parts
+   * @param {import("./call/endpoint.js").CallOptions} [options]
+   * @throws {errors.ConfigError} the context has another rate, or an option is not offered
+   */
+  call(parts, options = {}) {
+    return RemoteCall.open(this._line, this.info, parts, options);
   }
 
   /** End the worker: nothing of this codec can be used any more. */

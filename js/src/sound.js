@@ -58,6 +58,7 @@ export class Microphone {
   constructor(context, stream, node, link) {
     this.link = link;
     this._node = node;
+    this._context = context;
     this._source = context.createMediaStreamSource(stream);
     this._gain = context.createGain();
     /** Where a page may look at the level, e.g. with an AnalyserNode: behind `muted`. */
@@ -72,6 +73,17 @@ export class Microphone {
 
   set muted(value) {
     this._gain.gain.value = value ? 0 : 1;
+  }
+
+  /**
+   * Go on with another device.
+   *
+   * @param {MediaStream} stream
+   */
+  use(stream) {
+    this._source.disconnect();
+    this._source = this._context.createMediaStreamSource(stream);
+    this._source.connect(this._gain);
   }
 
   /** Stop capturing. The MediaStream is the caller's to stop. */

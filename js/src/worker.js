@@ -1,5 +1,6 @@
 /** The worker: holds a codec and its streams, and does what the page's end (remote.js) asks. */
 
+import { LiveCall } from "./call/live.js";
 import { load } from "./codec.js";
 import { onCaptured } from "./live.js";
 
@@ -13,6 +14,9 @@ import { onCaptured } from "./live.js";
  * @property {string} method of it, or `set`, `close`
  * @property {any[]} args
  */
+
+/** @type {Map<number, any>} */
+const objects = new Map();
 
 /** What can be asked for before there are streams. */
 class Desk {
@@ -50,12 +54,24 @@ class Desk {
       if (packets.length) postMessage({ stream: id, packets });
     });
   }
+
+  /**
+   * @param {number} id
+   * @param {import("./call/endpoint.js").CallOptions} options
+   * @param {Link} microphone
+   * @param {Link} loudspeaker
+   */
+  call(id, options, microphone, loudspeaker) {
+    const say = (/** @type {import("./call/live.js").Said} */ said) =>
+      postMessage({ stream: id, ...said });
+    const codec = /** @type {Codec} */ (this.codec);
+    objects.set(id, new LiveCall(codec, options, microphone, loudspeaker, say));
+  }
 }
 
-export const CODEC = 1; // its id
+const CODEC = 1; // its id
 
-/** @type {Map<number, any>} */
-const objects = new Map([[0, new Desk()]]);
+objects.set(0, new Desk());
 
 /** @param {Request} request */
 function perform({ target, method, args }) {

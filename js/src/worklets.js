@@ -107,8 +107,13 @@ class Linked extends Processor {
   }
 }
 
-/** Sound of its input to the worker: a message per batch, empty where the ring is shared. */
+/**
+ * Sound of its input to the worker: a message per batch. Where the ring is shared, the message says
+ * how many samples found no room in it.
+ */
 class Capture extends Linked {
+  _lost = 0; // samples since the last message
+
   /**
    * @param {Float32Array[][]} inputs
    * @param {Float32Array[][]} outputs
@@ -117,10 +122,11 @@ class Capture extends Linked {
     if (!this._linked) return this._open;
     const { ring, worker, shared } = this._linked;
     samples ??= silence; // nothing is connected: time goes on
-    ring.write(samples);
+    this._lost += samples.length - ring.write(samples);
     if (this._completes(samples.length)) {
       if (shared) {
-        worker.postMessage(null);
+        worker.postMessage(this._lost);
+        this._lost = 0;
       } else {
         const batch = new Float32Array(this._batch);
         ring.read(batch);
@@ -132,8 +138,8 @@ class Capture extends Linked {
 }
 
 /**
- * Sound from the worker to its output, silence where there is none. A message per batch says how
- * many samples were missing in it.
+ * Sound from the worker to its output, silence where there is none. A message per batch says when
+ * it was, in seconds of the context, and how many samples were missing in it.
  */
 class Playback extends Linked {
   _missing = 0; // samples since the last message
@@ -153,7 +159,7 @@ class Playback extends Linked {
     const { ring, worker } = this._linked;
     this._missing += samples.length - ring.read(samples);
     if (this._completes(samples.length)) {
-      worker.postMessage(this._missing);
+      worker.postMessage({ time: scope.currentTime, missing: this._missing });
       this._missing = 0;
     }
     return this._open;
