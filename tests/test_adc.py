@@ -15,6 +15,8 @@ import soundfile
 import audiodec
 from audiodec import AudioError, FormatError, ModelError
 from audiodec.adc import BEAM_WIDTH, decode_file, encode_file
+from audiodec.bitstream.container import frames_per_block
+from audiodec.pretrained import find_model
 from tests.test_bitstream import mutate
 
 
@@ -124,6 +126,27 @@ def test_a_trailer_cannot_lie_about_the_length(small: audiodec.Codec, tmp_path: 
         result = decode_file(str(tmp_path / "x.adc"), str(tmp_path / "out.wav"), codec=small)
         assert "claims" in result.damage
         assert 5000 <= result.samples < 5000 + small.hop
+
+
+def test_a_file_is_decoded_by_the_bundled_model_that_made_it(
+    small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to remember which model a file was made with."""
+    write_audio(tmp_path / "in.wav", 20000, 16000)
+    encode_file(tmp_path / "in.wav", tmp_path / "x.adc", codec=small_folder)
+    (tmp_path / "bundled").mkdir()
+    for name, folder in {"a": find_model(None), "b": small_folder}.items():
+        (tmp_path / "bundled" / name).symlink_to(folder)
+    monkeypatch.setattr("audiodec.pretrained.BUNDLED", tmp_path / "bundled")
+    assert decode_file(tmp_path / "x.adc", tmp_path / "out.wav").samples == 20000
+
+
+@pytest.mark.parametrize(
+    ("rate", "hop", "frames"),
+    [(48000, 320, 256), (48000, 960, 128), (48000, 300, 256), (8000, 65535, 1), (48000, 1, 4096)],
+)
+def test_a_block_lasts_about_two_seconds(rate: int, hop: int, frames: int) -> None:
+    assert frames_per_block(rate, hop) == frames
 
 
 def test_the_wrong_model_is_a_clear_error(

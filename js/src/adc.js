@@ -2,7 +2,7 @@
 
 import { checkSignal, checkWhole, countCodebooks } from "./checks.js";
 import { Playback } from "./concealment.js";
-import { BLOCK_FRAMES, Header, Writer } from "./container.js";
+import { Header, Writer, framesPerBlock } from "./container.js";
 import { AudioError, FormatError, ModelError } from "./errors.js";
 import { Reader } from "./reader.js";
 
@@ -54,7 +54,7 @@ export async function encodeFile(codec, channels, options = {}) {
     hop: info.hop,
     codebooks: count,
     bits: info.codeBits,
-    blockFrames: BLOCK_FRAMES,
+    blockFrames: framesPerBlock(info.sampleRate, info.hop),
   });
   const streams = [];
   for (let i = 0; i < channels.length; i += info.channels) {
@@ -62,8 +62,9 @@ export async function encodeFile(codec, channels, options = {}) {
     streams.push(await codec.encode(signal, { numCodebooks: count }));
   }
   const writer = new Writer(header);
-  for (let at = 0; at < streams[0][0].length; at += BLOCK_FRAMES) {
-    writer.writeBlock(streams.map((codes) => codes.map((row) => row.subarray(at, at + BLOCK_FRAMES))));
+  const { blockFrames } = header;
+  for (let at = 0; at < streams[0][0].length; at += blockFrames) {
+    writer.writeBlock(streams.map((codes) => codes.map((row) => row.subarray(at, at + blockFrames))));
   }
   return writer.finish(options.originalSamples ?? samples);
 }

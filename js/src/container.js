@@ -10,7 +10,7 @@ import { pack, packetSize } from "./packet.js";
 
 const MAGIC = Uint8Array.of(0x89, 0x41, 0x44, 0x43, 0x0d, 0x0a, 0x1a, 0x0a);
 const VERSION = 1;
-export const BLOCK_FRAMES = 256; // frames per block: 1.7 s at 150 frames/s
+const MAX_BLOCK_S = 2.56; // seconds of sound in a block, and so lost with it, at the most
 export const HEADER_SIZE = 64;
 export const BLOCK_HEAD_SIZE = 6; // CRC-32 of what follows, frames (0: this is the trailer)
 export const TRAILER_SIZE = 14; // CRC-32 of what follows, 0, samples per channel
@@ -18,6 +18,17 @@ export const CRC_SIZE = 4;
 
 const MAX_STREAMS = 64;
 const MAX_BLOCK_FRAMES = 4096;
+
+/**
+ * The frames of a block: the largest power of two that lasts at most MAX_BLOCK_S.
+ *
+ * @param {number} modelRate
+ * @param {number} hop
+ */
+export function framesPerBlock(modelRate, hop) {
+  const frames = Math.max(1, Math.floor((MAX_BLOCK_S * modelRate) / hop));
+  return Math.min(2 ** Math.floor(Math.log2(frames)), MAX_BLOCK_FRAMES);
+}
 const MAX_FRAME_BITS = 1024;
 const [MIN_RATE, MAX_RATE] = [1000, 768000]; // Hz
 

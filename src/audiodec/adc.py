@@ -16,12 +16,12 @@ from audiodec.audio_files.names import printable
 from audiodec.audio_files.reading import open_audio
 from audiodec.audio_files.sources import seekable
 from audiodec.audio_files.writing import check_other, create_audio, write_audio, write_whole
-from audiodec.bitstream.container import BLOCK_FRAMES, MAX_CHANNELS, Header, Writer
+from audiodec.bitstream.container import MAX_CHANNELS, Header, Writer, frames_per_block
 from audiodec.bitstream.reader import Reader
 from audiodec.checks import check_beam_width, count_codebooks
 from audiodec.codec import Codec
 from audiodec.errors import AudioError, ConfigError, FormatError, ModelError
-from audiodec.loading import load
+from audiodec.loading import load, load_by_weights
 from audiodec.playback import Playback
 from audiodec.runtime.base import State
 from audiodec.runtime.steps import Steps
@@ -131,13 +131,14 @@ def encode_file(
             model_id=codec.info.id, weights_hash=codec.info.weights_hash,
             model_rate=codec.sample_rate, rate=audio.rate, channels=streams,
             hop=codec.hop, codebooks=count, bits=codec.config.quantizer.code_bits,
+            block_frames=frames_per_block(codec.sample_rate, codec.hop),
         )  # fmt: skip
 
         def encode(signals: Samples, state: State) -> tuple[Codes, State]:
             return codec.runtime.encode(signals, state, count, width)
 
         writer, steps = Writer(file, header), Steps(encode, codec.runtime.encoder_state(streams))
-        blocks = Blocks(audio, codec.sample_rate, codec.hop, BLOCK_FRAMES, mono)
+        blocks = Blocks(audio, codec.sample_rate, codec.hop, header.block_frames, mono)
         for codes in steps.through(block.reshape(streams, together, -1) for block in blocks):
             writer.write_block(list(codes))
             progress(codes.shape[2] * codec.hop / codec.sample_rate)
@@ -166,8 +167,8 @@ def decode_file(
     Args:
         source: The `.adc` file; `-` is stdin.
         target: The audio file to write, in the format of its suffix; `-` writes WAV to stdout.
-        codec: A loaded codec, or what `audiodec.load` would load: the model that the file was
-            made with. The default model if not given.
+        codec: A loaded codec, or what `audiodec.load` would load. If not given, the bundled model
+            that the file was made with.
         strict: Whether to refuse a file with any damage at all.
         progress: Called with the seconds of audio done since its last call.
 
@@ -181,11 +182,12 @@ def decode_file(
             damaged.
         ModelError: The file was made with another model, or there is no such model.
     """
-    codec, source, target = _loaded(codec), str(source), str(target)
+    source, target = str(source), str(target)
     check_other(source, target)
     with seekable(source) as file:
         reader = _open(source, file, strict)
         header = reader.header
+        codec = load_by_weights(header.weights_hash) if codec is None else _loaded(codec)
         check_model(codec, header)
         channels = header.channels * codec.channels
         with (

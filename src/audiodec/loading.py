@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from audiodec.checks import check_whole
 from audiodec.codec import Codec
 from audiodec.errors import ConfigError, MissingExtraError
-from audiodec.pretrained import ModelFolders, find_model
+from audiodec.pretrained import ModelFolders, find_model, model_of_weights
 from audiodec.runtime.base import Runtime
 from audiodec.runtime.codebooks import check_codebooks
 
@@ -84,3 +85,19 @@ def _start(folders: ModelFolders, runtime: RuntimeName, device: Any, threads: in
     except ModuleNotFoundError:
         raise MissingExtraError("the torch runtime", "train") from None
     return TorchRuntime(folders, device or "cpu")
+
+
+def load_by_weights(start: bytes) -> Codec:
+    """Load the bundled model whose weights have a SHA-256 that starts so, as files name it.
+
+    If none has, it is the default model: comparing the two says what is missing.
+
+    Raises:
+        ModelError: The model's files are damaged.
+    """
+    return _load_bundled(model_of_weights(start))
+
+
+@functools.lru_cache(maxsize=2)  # a folder's files are mostly of one model
+def _load_bundled(folder: Path | None) -> Codec:
+    return load(folder)

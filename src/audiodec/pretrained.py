@@ -39,6 +39,15 @@ def bundled_models() -> list[str]:
     return sorted(p.parent.name for p in BUNDLED.glob(f"*/{INFO}"))
 
 
+def model_of_weights(start: bytes) -> Path | None:
+    """Find the bundled model whose weights have a SHA-256 that starts so, by its `model.json`."""
+    for name in bundled_models():
+        folder = find_model(name)
+        if bytes.fromhex(from_json(ModelInfo, folder / INFO).files[WEIGHTS]).startswith(start):
+            return folder
+    return None
+
+
 def read_info(folder: Path) -> ModelInfo:
     """Read identity and configuration of a model folder, every file's hash checked.
 

@@ -18,7 +18,7 @@ from audiodec.errors import FormatError
 
 MAGIC = b"\x89ADC\r\n\x1a\n"  # as in PNG: shows damage by text-mode transfer
 VERSION = 1
-BLOCK_FRAMES = 256  # frames per block: 1.7 s at 150 frames/s
+MAX_BLOCK_S = 2.56  # seconds of sound in a block, and so lost with it, at the most
 
 _HEADER = struct.Struct("<8sBBBBHHIII8s24s")  # followed by its CRC-32
 _CRC = struct.Struct("<I")
@@ -29,6 +29,12 @@ HEADER_SIZE, TRAILER_SIZE = _HEADER.size + CRC_SIZE, _TRAILER.size
 ROUNDING_SAMPLES = 8  # samples that resampling there and back may round off
 
 MAX_CHANNELS, MAX_BLOCK_FRAMES, MAX_FRAME_BITS = 64, 4096, 1024  # bound what is read at once
+
+
+def frames_per_block(model_rate: int, hop: int) -> int:
+    """Choose the frames of a block: the largest power of two that lasts at most MAX_BLOCK_S."""
+    frames = max(1, int(MAX_BLOCK_S * model_rate / hop))
+    return min(1 << frames.bit_length() - 1, MAX_BLOCK_FRAMES)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Header:
     hop: int  # samples per frame at `model_rate`
     codebooks: int
     bits: int  # of one code
-    block_frames: int = BLOCK_FRAMES
+    block_frames: int
 
     @property
     def block_size(self) -> int:

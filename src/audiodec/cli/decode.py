@@ -23,7 +23,7 @@ def decode(
     model: Model = None,
 ) -> None:
     """Decode to the original's sample rate, channels and exact length."""
-    codec = audiodec.load(model)
+    codec = None if model is None else audiodec.load(model)
     failed = 0
     jobs = pairs(source, target, {".adc"}, ".wav")
     for one, out in jobs:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from audiodec.errors import FormatError, MissingExtraError, ModelError
-from audiodec.pretrained import WEIGHTS, find_model, read_info
+from audiodec.pretrained import WEIGHTS, find_model, model_of_weights, read_info
 from audiodec.tokenization.journal import Format, read_journal
 from audiodec.tokenization.rows import Codes, Layout, Row
 from audiodec.tokenization.webdataset import WebDataset
@@ -28,8 +28,9 @@ def read_codes(folder: str | Path, model: str | Path | None = None) -> Iterator[
 
     Args:
         folder: its OUT.
-        model: the model that is to decode the codes; the default model if not given, as in
-            `audiodec.load`, so that `load(model).decode(codes, row.samples)` is the sound.
+        model: the model that is to decode the codes, so that
+            `load(model).decode(codes, row.samples)` is the sound. If not given, any bundled model
+            whose codes they are.
 
     Yields:
         row, and codes uint16 [codebooks, frames].
@@ -40,7 +41,8 @@ def read_codes(folder: str | Path, model: str | Path | None = None) -> Iterator[
         MissingExtraError: Parquet without pyarrow.
     """
     settings, shards = read_journal(Path(folder))
-    info = read_info(find_model(model))
+    made = model_of_weights(bytes.fromhex(settings.weights)) if model is None else None
+    info = read_info(made or find_model(model))
     if info.files[WEIGHTS] != settings.weights:
         raise ModelError(
             f"{folder} holds codes of model {settings.model} (weights {settings.weights[:16]}), "
