@@ -105,8 +105,8 @@ def test_alone_in_a_room_every_control(browser: Browser, server: Served) -> None
         assert page.get_by_role("button", name="Muted").get_attribute("aria-pressed") == "true"
         page.get_by_role("button", name="Muted").click()
         page.locator("#own-level").wait_for()
-        page.get_by_label("Microphone").select_option(index=1)
-        page.get_by_label("Loudspeaker").select_option(index=1)
+        page.get_by_label("Microphone", exact=True).select_option(index=1)
+        page.get_by_label("Loudspeaker", exact=True).select_option(index=1)
         page.get_by_role("button", name="Hang up").click()
         page.get_by_text("The call is over").wait_for()
         page.get_by_role("button", name="a call").click()  # and once more

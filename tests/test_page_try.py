@@ -78,7 +78,7 @@ def test_a_sound_in_every_control_and_a_file_out_and_in_again(
         take_example(page)
         assert facts(page, "original").startswith("768 kbps")
         assert facts(page, "audiodec").startswith("6.0 kbps measured")
-        bitrate = page.get_by_label("Bitrate")
+        bitrate = page.get_by_role("slider", name="Bitrate")
         bitrate.focus()
         page.keyboard.press("End")
         page.get_by_text("12.0 kbps measured").wait_for()
