@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_MS = 60_000  # for a machine that pauses; nothing asserts how long anything takes
+PATIENCE_MS = 300_000  # for a machine that pauses; nothing asserts how long anything takes
 
 
 def assemble(folder: Path) -> dict[str, Path]:
