@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -15,16 +17,22 @@ import soundfile
 import torch
 from filelock import FileLock
 from hypothesis import settings
+from safetensors.torch import save_file
 
 import audiodec
+from audiodec.adc import encode_file
 from audiodec.config import (
     CodecConfig,
     QuantizerConfig,
+    SeanetDecoderConfig,
+    SeanetEncoderConfig,
     SpectralDecoderConfig,
     SpectralEncoderConfig,
+    to_data,
 )
 from audiodec.export.onnx import export_model
 from audiodec.nn.network import Network
+from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS
 
 torch.set_num_threads(1)
 settings.register_profile("any-speed", deadline=None)  # shared machines pause
@@ -41,6 +49,20 @@ SMALL = CodecConfig(
         width=24, dilations=(1, 2), bands=12, overlap=32, noise_width=500
     ),
 )
+
+
+BINAURAL = CodecConfig(
+    sample_rate=16000,
+    hop=20,
+    channels=2,
+    encoder=SeanetEncoderConfig(kind="seanet", channels=4, ratios=(2, 4), strides=(4, 5)),
+    quantizer=QuantizerConfig(codebooks=2, codebook_size=16, dim=6),
+    decoder=SeanetDecoderConfig(kind="seanet", channels=4, ratios=(4, 2), strides=(5, 4)),
+)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, shape).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +105,43 @@ def small(small_folder: Path) -> audiodec.Codec:
 def codec() -> audiodec.Codec:
     """The bundled default model."""
     return audiodec.load()
+
+
+@pytest.fixture(scope="session")
+def torch_codec(small_folder: Path) -> audiodec.Codec:
+    return audiodec.load(small_folder, runtime="torch")
+
+
+@pytest.fixture(scope="session")
+def binaural(tmp_path_factory: pytest.TempPathFactory) -> audiodec.Codec:
+    """A model that codes two channels together, for torch: its graphs are not there."""
+    torch.manual_seed(0)
+    network, folder = Network(BINAURAL), tmp_path_factory.mktemp("binaural")
+    torch.nn.init.normal_(network.quantizer.codebooks)
+    save_file(network.state_dict(), folder / WEIGHTS)
+    for name in (ENCODER, DECODER):
+        (folder / name).write_bytes(b"")
+    hashes = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in (WEIGHTS, ENCODER, DECODER)
+    }
+    info = {"id": "binaural", "codec": to_data(BINAURAL), "files": hashes}
+    (folder / INFO).write_text(json.dumps(info))
+    return audiodec.load(folder, runtime="torch")
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 40_000), 16000)
+    return path
+
+
+@pytest.fixture
+def adc(small: audiodec.Codec, wav: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "a.adc"
+    encode_file(str(wav), str(path), codec=small)
+    return path
 
 
 @pytest.fixture

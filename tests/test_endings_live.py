@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,9 +17,7 @@ import pytest
 import soundfile
 
 from audiodec.audio_files.recording import record
-from audiodec.call.keys import make_key, read_key
-from audiodec.call.transport import open_udp
-from audiodec.errors import AudioError, ConfigError
+from audiodec.errors import AudioError
 from tests.test_call_processes import free_ports
 
 RATE = 48_000
@@ -251,167 +247,3 @@ def test_any_signal_at_any_moment(tmp_path: Path, minute: Path) -> None:
         for path in folder.iterdir():
             assert not path.name.startswith("."), (moment, numbers)
             assert soundfile.info(path).frames > 0
-
-
-# Addresses
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["", ":", "here", ":5004", "here:", "here:0", "here:65536", "here:-1", "here:" + "9" * 5000,
-     "here:٥٠٠٤", "[]:5004", "[::1:5004", "::1]:5004", "he re:5004", "http://here:5004"],
-)  # fmt: skip
-@pytest.mark.parametrize("option", ["--bind", "--to"])
-def test_addresses_that_are_none_are_told(address: str, option: str) -> None:
-    from audiodec.cli.call import _address
-
-    with pytest.raises(ConfigError, match=f"{option} needs HOST:PORT"):
-        _address(address, option)
-
-
-def test_addresses_of_both_families() -> None:
-    from audiodec.cli.call import _address
-
-    assert _address("192.0.2.1:5004", "--to") == ("192.0.2.1", 5004)
-    assert _address("[2001:db8::1]:5004", "--to") == ("2001:db8::1", 5004)
-    assert _address("::1:5004", "--to") == ("::1", 5004)
-
-
-def no_way(bind: tuple[str, int], to: tuple[str, int]) -> str:
-    async def run() -> None:
-        async with open_udp(bind, to):
-            pass
-
-    with pytest.raises(ConfigError) as caught:
-        asyncio.run(run())
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "host", ["a..b", "." * 5, "a" * 64 + ".b", "a\0b", "\udcff.b", "no.such.invalid"]
-)
-def test_names_that_are_none_are_told(host: str) -> None:
-    (port,) = free_ports(1)
-    assert no_way(("127.0.0.1", port), (host, 5004)).startswith(f"no way to {host}:5004: ")
-    assert no_way((host, 5004), ("127.0.0.1", port)).startswith(f"no way to {host}:5004: ")
-
-
-def test_two_families_do_not_meet_and_a_taken_port_is_told() -> None:
-    a, b = free_ports(2)
-    assert "one is IPv4, the other IPv6" in no_way(("127.0.0.1", a), ("::1", b))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", a))
-        assert "in use" in no_way(("127.0.0.1", a), ("127.0.0.1", b))
-
-
-# Systems that have less
-
-
-async def there_and_back(count: int) -> list[bytes]:
-    a, b = free_ports(2)
-    async with (
-        open_udp(("127.0.0.1", a), ("127.0.0.1", b)) as one,
-        open_udp(("127.0.0.1", b), ("127.0.0.1", a)) as two,
-    ):
-        got: list[bytes] = []
-        one.listen(got.append)
-        two.listen(two.send)
-        for n in range(count):
-            one.send(bytes([n]))
-            await asyncio.sleep(0.01)
-        for _ in range(1000):
-            if len(got) == count:
-                break
-            await asyncio.sleep(0.01)
-        return got
-
-
-def missing(*_: object) -> None:
-    raise NotImplementedError
-
-
-@pytest.fixture
-def less(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on Windows: no signals and no sockets in the event loop, no owners of files."""
-    for name in ("add_signal_handler", "add_reader"):
-        monkeypatch.setattr(f"asyncio.SelectorEventLoop.{name}", missing)
-    monkeypatch.delattr("os.getuid")
-
-
-@pytest.mark.usefixtures("less")
-def test_datagrams_on_an_event_loop_that_watches_no_sockets() -> None:
-    assert sorted(asyncio.run(there_and_back(20))) == [bytes([n]) for n in range(20)]
-
-
-@pytest.mark.usefixtures("less")
-def test_modes_of_files_say_nothing_where_files_have_no_owner(tmp_path: Path) -> None:
-    from audiodec.serve.messages import read_tokens
-
-    make_key(tmp_path / "key")
-    (tmp_path / "key").chmod(0o666)
-    assert read_key(tmp_path / "key") is not None
-    (tmp_path / "tokens").write_text("secret\n")
-    (tmp_path / "tokens").chmod(0o666)
-    assert "secret" in read_tokens(tmp_path / "tokens")
-
-
-LESS = """
-import asyncio, os, signal, sys
-def missing(*_): raise NotImplementedError
-for name in ("add_signal_handler", "add_reader"):
-    setattr(asyncio.SelectorEventLoop, name, missing)
-for name in ("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGALRM", "pthread_kill", "setitimer"):
-    delattr(signal, name)
-for name in ("getuid", "fork", "mkfifo"):
-    delattr(os, name)
-sys.modules["fcntl"] = sys.modules["resource"] = sys.modules["termios"] = None
-from audiodec.cli.main import main
-sys.argv[0] = "audiodec"
-main()
-"""
-
-
-def test_a_call_where_python_has_less(tmp_path: Path) -> None:
-    a, b = (f"127.0.0.1:{port}" for port in free_ports(2))
-    ends = [
-        subprocess.Popen(
-            [sys.executable, "-c", LESS, "call", "--bind", own, "--to", other, "--input", "none",
-             "--output", str(tmp_path / f"{n}.wav"), "--json", "--wait", str(WAIT)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for n, (own, other) in enumerate(((a, b), (b, a)))
-    ]  # fmt: skip
-    try:
-        for end in ends:
-            assert end.stderr is not None
-            assert end.stderr.readline() == "connected, in the open\n"
-        ends[0].send_signal(signal.SIGTERM)
-        results = [end.communicate(timeout=WAIT) for end in ends]
-    finally:
-        for end in ends:
-            end.kill()
-    assert [end.returncode for end in ends] == [0, 0], results
-    for n in range(2):
-        assert soundfile.info(tmp_path / f"{n}.wav").frames > 0
-
-
-def test_a_server_where_python_has_less(small_folder: Path) -> None:
-    pytest.importorskip("websockets")
-    import urllib.request
-
-    process = subprocess.Popen(
-        [sys.executable, "-c", LESS, "serve", "--port", "0", "--model", str(small_folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        page = url.replace("ws:", "http:").replace("/stream", "/healthz?x")
-        with urllib.request.urlopen(page, timeout=WAIT) as response:
-            assert response.read() == b"alive\n"
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=WAIT)
-    finally:
-        process.kill()
-    assert (process.returncode, out) == (0, "")
-    assert "Traceback" not in errors

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +14,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from audiodec.errors import AudioDecError
 from audiodec.evaluation.picture import compare
 from audiodec.training.parallel import world
 from audiodec.training.recipe import Recipe
@@ -28,10 +32,11 @@ class Monitor:
     """
 
     def __init__(self, run: Path, recipe: Recipe, step: int) -> None:
-        self.recipe, self.silent = recipe, world()[0] != 0
+        self.run, self.recipe, self.silent = run, recipe, world()[0] != 0
         self.every = max(1, min(POINT_EVERY_STEPS, recipe.steps // 50))
         self.seconds = 0.0  # of audio in one step
-        self.writer = None if self.silent else SummaryWriter(str(run), purge_step=step + 1)
+        self.begins = step
+        self.writer: SummaryWriter | None = None
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,6 +56,10 @@ class Monitor:
 
     def __enter__(self) -> Self:
         self.progress.start()
+        threading.excepthook = _told_by_the_writer
+        if not self.silent:
+            with self._writing():
+                self.writer = SummaryWriter(str(self.run), purge_step=self.begins + 1)
         return self
 
     def __exit__(
@@ -61,7 +70,20 @@ class Monitor:
     ) -> None:
         self.progress.stop()
         if self.writer is not None:
-            self.writer.close()
+            with self._writing() if value is None else contextlib.suppress(OSError):
+                self.writer.close()
+        threading.excepthook = threading.__excepthook__
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn a full disk into one line that says how to go on."""
+        try:
+            yield
+        except OSError as error:
+            raise AudioDecError(
+                f"{self.run} cannot be written any more: {error.strerror}. Make room, then "
+                f"audiodec train --resume {self.run}"
+            ) from None
 
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""
@@ -86,15 +108,16 @@ class Monitor:
         if self.writer is None or (step % self.every and step != self.recipe.steps):
             return
         means = {name: total / count for name, (total, count) in self.sums.items()}
-        for name, mean in means.items():
-            self.writer.add_scalar(name, mean, step)
-        for i, value in enumerate(self.perplexity, start=1):
-            self.writer.add_scalar(f"perplexity/codebook {i}", value, step)
-        self._watch_codebooks()
         now, (before, since) = time.monotonic(), self.point
         speed = (step - since) * self.seconds / max(now - before, 1e-9)
         self.point = (now, step)
-        self.writer.add_scalar("train/seconds of audio per second", speed, step)
+        with self._writing():
+            for name, mean in means.items():
+                self.writer.add_scalar(name, mean, step)
+            for i, value in enumerate(self.perplexity, start=1):
+                self.writer.add_scalar(f"perplexity/codebook {i}", value, step)
+            self.writer.add_scalar("train/seconds of audio per second", speed, step)
+        self._watch_codebooks()
         text = f"loss {means['loss/total']:.3f}"
         self.progress.update(self.task, completed=step, speed=speed, text=text)
         if step % PRINT_EVERY_STEPS == 0 or step == self.recipe.steps:
@@ -111,7 +134,7 @@ class Monitor:
         }
         for codebook in sorted(low - self.collapsed):
             self.say(
-                f"[bold red]WARNING: codebook {codebook} is collapsing: it uses about "
+                f"WARNING: codebook {codebook} is collapsing: it uses about "
                 f"{self.perplexity[codebook - 1]:.0f} of {size} codes. Stop, lower "
                 "the stage's optimizer.encoder_scale or learning_rate, and start again."
             )
@@ -122,16 +145,24 @@ class Monitor:
         if self.writer is None or not report.scores:
             return
         rate = self.recipe.codec.sample_rate
-        for name, value in report.scores.items():
-            self.writer.add_scalar(f"validation/{name}", value, step)
-        for i, (original, coded) in enumerate(report.shown):
-            picture = compare({"original": original, f"step {step}": coded}, rate)
-            self.writer.add_image(f"clip {i}", np.asarray(picture), step, dataformats="HWC")
-            self.writer.add_audio(f"clip {i}", coded[None].clip(-1, 1), step, rate)
+        with self._writing():
+            for name, value in report.scores.items():
+                self.writer.add_scalar(f"validation/{name}", value, step)
+            for i, (original, coded) in enumerate(report.shown):
+                picture = compare({"original": original, f"step {step}": coded}, rate)
+                self.writer.add_image(f"clip {i}", np.asarray(picture), step, dataformats="HWC")
+                self.writer.add_audio(f"clip {i}", coded[None].clip(-1, 1), step, rate)
         scores = ", ".join(f"{name} {value:.3f}" for name, value in report.scores.items())
         self.say(f"step {step}: validation {scores}")
 
     def flush(self) -> None:
         """Put on disk what a checkpoint has seen: after a kill the curves have no hole."""
         if self.writer is not None:
-            self.writer.flush()
+            with self._writing():
+                self.writer.flush()
+
+
+def _told_by_the_writer(error: threading.ExceptHookArgs) -> None:
+    """Leave out the traceback of TensorBoard's thread: its next call raises the same."""
+    if not isinstance(error.exc_value, OSError):
+        threading.__excepthook__(error)
