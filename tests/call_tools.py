@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -46,7 +46,9 @@ class CountingDecoder:
         self.played: list[int | None] = []
         self._keep, self._audio = keep, np.zeros(SIZE, np.float32)
 
-    def decode(self, packet: bytes | None) -> np.ndarray:
+    def decode(
+        self, packet: bytes | None, *, coarse: bool = False, ahead: Sequence[bytes | None] = ()
+    ) -> np.ndarray:
         if self._keep:
             number = None if packet is None else int.from_bytes(packet[:2], "big") >> 6
             self.played.append(number)
@@ -89,7 +91,7 @@ class OneWay:
             CountingEncoder(), Payloader(FORMAT), SSRC, self.dtx,
             self.sequence, self.timestamp,
         )  # fmt: skip
-        self.controller = Controller(BITRATES, BITRATES[-1])
+        self.controller = Controller(BITRATES, BITRATES[-1], PERIOD)
         self.link = Link(self.clock, self.receiver.receive, **self.network)  # type: ignore[arg-type]
         self.block = np.zeros(SIZE, np.float32)
         self.speaking = True
@@ -111,4 +113,5 @@ class OneWay:
     def _second(self) -> None:
         self.depths.append(self.receiver.buffer.depth)
         if self.adaptive:
-            self.sender.setting = self.controller.update(self.receiver.sequence.interval(), 0.1)
+            heard = self.receiver.sequence
+            self.sender.setting = self.controller.update(heard.interval(), 0.1, heard.burst)

@@ -50,9 +50,10 @@ ROOMS = {
     ),
     "resampling": room("other sample rates"),
     "checks": room("what a user hands over", "config", "resampling"),
-    "playback": room("decoding of parallel streams, concealment", "config", "runtime"),
+    "playback": room("decoding of parallel streams, concealment", "runtime"),
     "session": room(
-        "`Encoder`, `Decoder`: one stream", "checks", "playback", "resampling", "runtime",
+        "`Encoder`, `Decoder`: one stream",
+        "bitstream", "checks", "playback", "resampling", "runtime",
     ),
     "latents": room(
         "a loaded model between sound and codes", "checks", "resampling", "runtime", "session",

@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection  # noqa: E402
 
 from audiodec.bitstream.packet import PacketFormat  # noqa: E402
 from audiodec.rtp.packet import RtpPacket  # noqa: E402
-from audiodec.rtp.payload import Payload, from_bytes, to_bytes  # noqa: E402
+from audiodec.rtp.payload import Form, Payload, from_bytes, to_bytes  # noqa: E402
 from audiodec.rtp.srtp import Srtp  # noqa: E402
 from audiodec.serve.pcm import to_pcm  # noqa: E402
 from tests.serve_tools import WAIT, Served  # noqa: E402
@@ -61,7 +61,7 @@ class RtpClient:
         return self.packet(SOUND, to_pcm(samples[None], "l16"), len(samples))
 
     def speech(self, packet: bytes) -> bytes:
-        payload = to_bytes(Payload(packet, {}), self.format)
+        payload = to_bytes(Payload(packet, {}), self.format, Form.OLDER)
         return self.packet(SPEECH, payload, self.size)
 
     def send(self, datagram: bytes) -> None:
@@ -74,7 +74,7 @@ class RtpClient:
 
     def encoded(self, count: int) -> list[bytes]:
         """The next packets that the server has encoded."""
-        found = [from_bytes(self.receive().payload, self.format) for _ in range(count)]
+        found = [from_bytes(self.receive().payload, self.format, Form.OLDER) for _ in range(count)]
         assert not any(payload.redundant for payload in found)
         return [payload.packet for payload in found]
 

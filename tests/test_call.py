@@ -79,6 +79,43 @@ def test_both_ends_find_each_other_over_a_bad_network(secret: bytes | None) -> N
     assert not pair.b.gone
 
 
+def test_ends_that_greet_in_the_older_form_alone_get_the_older_payload() -> None:
+    pair, types = Pair(*ends(None), lost=gilbert(0.1, 3, 5)), set[int]()
+    older = pair.b._handshake
+    older.hellos = lambda: [older._hello(b"ADc2")]  # type: ignore[method-assign]
+
+    def without_newer_hellos(datagram: bytes) -> list[bytes]:
+        if datagram[:3] != b"ADc" and not 192 <= datagram[1] <= 223:
+            types.add(datagram[1] & 127)
+        return [] if datagram.startswith(b"ADc3") else [datagram]
+
+    pair.tap = without_newer_hellos
+    pair.run(30)
+    for end in (pair.a, pair.b):
+        summary = end.summary(30)
+        assert summary["played"] + summary["recovered"] > 0.95 * 28 / PERIOD
+        assert summary["recovered"] > 50
+        assert summary["invalid"] == 0
+        assert end._far is not None
+        assert end._far.burst is None
+    assert types == {97}
+
+
+def test_ends_of_now_send_compact_payloads_and_tell_of_bursts() -> None:
+    pair, types = Pair(*ends(None), delay=0.05, lost=gilbert(0.1, 3, 5)), set[int]()
+
+    def look(datagram: bytes) -> list[bytes]:
+        if datagram[:3] != b"ADc" and not 192 <= datagram[1] <= 223:
+            types.add(datagram[1] & 127)
+        return [datagram]
+
+    pair.tap = look
+    pair.run(30)
+    assert types == {99}
+    assert pair.a._far is not None
+    assert pair.a._far.burst is not None
+
+
 def test_who_vanishes_is_gone() -> None:
     pair = Pair(*ends(None)).run(5)
     pair.tap = lambda datagram: []

@@ -44,12 +44,16 @@ def test_optional_parts_of_rtp_are_skipped_and_must_add_up() -> None:
             RtpPacket.parse(wrong)
 
 
-def test_aiortc_reads_our_packets() -> None:
+@pytest.mark.parametrize("burst", [None, 0.0, 2.5])
+def test_aiortc_reads_our_packets(burst: float | None) -> None:
     rtp = pytest.importorskip("aiortc.rtp")
     parsed = rtp.RtpPacket.parse(RtpPacket(97, 65_535, 2**32 - 1, 5, b"speech", True).to_bytes())
     assert (parsed.sequence_number, parsed.timestamp, parsed.ssrc) == (65_535, 2**32 - 1, 5)
     assert (parsed.payload_type, parsed.marker, parsed.payload) == (97, 1, b"speech")
-    report = Report(5, 12.5, 1, 2, 3, 6, 0.25, -4, 70_000, 0.02, 9, 0.5)
+    report = Report(5, 12.5, 1, 2, 3, 6, 0.25, -4, 70_000, 0.02, 9, 0.5, burst)
+    assert Report.parse(report.to_bytes(48_000), 48_000).burst == burst
+    if burst is not None:
+        return  # a profile's own extension, which aiortc does not know
     (seen,) = rtp.RtcpPacket.parse(report.to_bytes(48_000))
     (block,) = seen.reports
     assert (seen.ssrc, block.ssrc, block.fraction_lost, block.packets_lost) == (5, 6, 64, -4)
@@ -100,7 +104,8 @@ def test_losses_are_counted_once_settled() -> None:
     order[10], order[14] = order[14], order[10]  # overtaken, not lost
     assert all(sequence.receive(n % 65_536, 0.0) for n in order)
     assert sequence.interval() == pytest.approx(0.25, abs=0.01)
-    assert sequence.interval() == 0.0
+    assert sequence.burst == 1
+    assert (sequence.interval(), sequence.burst) == (0.0, 0.0)
     assert not sequence.receive(order[-1] % 65_536, 0.0)
     assert not sequence.plausible(30_000)
     assert sequence.lost == pytest.approx(200, abs=1)
@@ -116,6 +121,7 @@ def test_losses_count_from_the_first_packet_on(first: int) -> None:
         assert sequence.receive((first + n) % 65_536, 0.0)
     assert (sequence.received, sequence.lost) == (60, 20)
     assert sequence.interval() == pytest.approx(20 / 70)
+    assert sequence.burst == 20
     assert sequence.receive((first + 5) % 65_536, 0.0)  # overtaken, so not lost
     sequence.tell(100)
     assert (sequence.received, sequence.missing, sequence.lost) == (61, 19, 39)
@@ -125,25 +131,52 @@ def test_losses_count_from_the_first_packet_on(first: int) -> None:
 
 
 def test_redundancy_follows_losses_with_hysteresis() -> None:
-    control = Controller(BITRATES, 12.0)
+    control = Controller(BITRATES, 12.0, PERIOD)
+    guard = control.setting.redundancy
+    assert (len(guard.distances), guard.codebooks) == (1, 1)
     for _ in range(40):
-        control.update(0.0, 0.1)
+        control.update(0.0, 0.1, 0.0)
     assert control.setting.redundancy.distances == ()
-    control.update(0.3, 0.1)
+    control.update(0.9, 0.1)
     first = control.setting.redundancy
     assert len(first.distances) == 2
-    assert first.codebooks == 8
+    assert first.codebooks == 3
     settings = [control.update(0.1 if n % 2 else 0.12, 0.1) for n in range(60)]
     assert len(set(settings[20:])) == 1  # it does not swing
-    falling = [len(control.update(0.0, 0.1).redundancy.distances) for _ in range(60)]
-    assert falling[:8] == [falling[0]] * 8
-    assert falling[-1] == 0
-    assert falling == sorted(falling, reverse=True)
+    falling = [control.update(0.0, 0.1).redundancy for _ in range(90)]
+    copied = [len(own.distances) * own.codebooks for own in falling]
+    assert copied[:8] == [copied[0]] * 8
+    assert copied[-1] == 0
+    assert copied == sorted(copied, reverse=True)
     assert control.setting.bitrate == 12.0
 
 
+def test_copies_reach_over_the_bursts_that_are_reported_within_a_bounded_delay() -> None:
+    reach = {}
+    for burst in (1.0, 2.0, 3.0, 9.0):
+        control = Controller(BITRATES, 12.0, PERIOD)
+        for _ in range(60):
+            control.update(0.05, 0.1, burst)
+        (reach[burst],) = control.setting.redundancy.distances
+    assert reach == {1.0: 2, 2.0: 4, 3.0: 5, 9.0: 5}
+    short = Controller(BITRATES, 12.0, 0.1)
+    short.update(0.05, 0.1, 3.0)
+    assert short.setting.redundancy.distances == (1,)
+
+
+@pytest.mark.parametrize("most", [1.5, 3.0, 12.0])
+def test_redundancy_stays_in_its_budget(most: float) -> None:
+    control = Controller(BITRATES, most, PERIOD)
+    for loss in np.linspace(0, 0.6, 30):
+        setting = control.update(loss, 0.1, 3.0)
+        own = BITRATES.index(setting.bitrate) + 1
+        added = len(setting.redundancy.distances) * setting.redundancy.codebooks
+        assert setting.redundancy.codebooks <= own
+        assert own + added <= max(2 * BITRATES.index(most) + 2, 3)
+
+
 def test_a_queue_lowers_the_bitrate_and_it_comes_back() -> None:
-    control = Controller(BITRATES, 12.0)
+    control = Controller(BITRATES, 12.0, PERIOD)
     control.update(0.0, 0.05)
     for _ in range(3):
         queued = control.update(0.05, 0.4)

@@ -13,7 +13,7 @@ pytest.importorskip("prometheus_client")
 
 
 from audiodec.bitstream.batch import pack_all, unpack_all  # noqa: E402
-from audiodec.bitstream.packet import PacketFormat  # noqa: E402
+from audiodec.bitstream.packet import Arrived, PacketFormat  # noqa: E402
 from audiodec.serve.batch import DecoderBatch, EncoderBatch  # noqa: E402
 from audiodec.serve.pcm import from_pcm, to_pcm  # noqa: E402
 from tests.serve_tools import noise  # noqa: E402
@@ -76,7 +76,7 @@ def test_streams_in_a_batch_sound_as_they_do_alone(
         audio = np.stack([sounds[i][at[i] * size : (at[i] + count) * size] for i in active])
         found = encoder.encode(rows[active], audio[:, None], num_codebooks[active], format)
         given = [
-            [None if lost[i, n] else alone[i][n] for n in range(at[i], at[i] + count)]
+            [Arrived(None if lost[i, n] else alone[i][n]) for n in range(at[i], at[i] + count)]
             for i in active
         ]
         sound = decoder.decode(rows[active], given, format)

@@ -17,7 +17,7 @@ pytest.importorskip("prometheus_client")
 pytest.importorskip("pylibsrtp")
 
 from audiodec.rtp.packet import RtpPacket  # noqa: E402
-from audiodec.rtp.payload import Payload, to_bytes  # noqa: E402
+from audiodec.rtp.payload import Form, Payload, to_bytes  # noqa: E402
 from audiodec.rtp.srtp import Srtp  # noqa: E402
 from tests.serve_rtp_tools import NOISE, SOUND, SPEECH, RtpClient, rounded, rtp_stream  # noqa: E402
 from tests.serve_tools import Served, noise, refusal  # noqa: E402
@@ -113,7 +113,7 @@ def hostile(rng: np.random.Generator, client: RtpClient, good: bytes) -> bytes:
     if kind == 4:
         payload = bytes([client.frames, int(rng.integers(3)), int(rng.integers(6))]) + payload[:60]
     if kind == 5:
-        payload = to_bytes(Payload(rng.bytes(4 * client.frames), {}), client.format)
+        payload = to_bytes(Payload(rng.bytes(4 * client.frames), {}), client.format, Form.OLDER)
     return client.packet(int(rng.choice([SOUND, SPEECH, NOISE, 5])), payload, client.size)
 
 

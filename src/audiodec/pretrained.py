@@ -16,6 +16,7 @@ WEIGHTS, ENCODER, DECODER, INFO = (
     "decoder.onnx",
     "model.json",
 )
+CONCEALMENT = "concealment.onnx"  # a model may have it; without, the last frame goes on
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "speech-48k"
 
@@ -58,9 +59,11 @@ def read_info(folder: Path) -> ModelInfo:
         info = from_json(ModelInfo, folder / INFO)
     except ConfigError as error:
         raise ModelError(f"model {folder}: {error}") from None
-    for name in (WEIGHTS, ENCODER, DECODER):
+    needed = (WEIGHTS, ENCODER, DECODER)
+    for name in needed:
         if name not in info.files:
             raise ModelError(f"model {folder}: {INFO} lists no {name}")
+    for name in (*needed, *info.files.keys() & {CONCEALMENT}):
         try:
             digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         except OSError as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from audiodec.arrays import Codes, Samples
+from audiodec.bitstream.batch import unpack_all
 from audiodec.checks import (
     Tensor,
     check_beam_width,
@@ -15,7 +18,7 @@ from audiodec.checks import (
     count_codebooks,
 )
 from audiodec.errors import AudioError, FormatError
-from audiodec.playback import Playback
+from audiodec.playback import AHEAD_FRAMES, Playback
 from audiodec.resampling import Resampler
 from audiodec.runtime.base import CHUNK_FRAMES, Runtime, State
 from audiodec.runtime.steps import Steps, cut
@@ -172,11 +175,23 @@ class Decoder:
         self._playback = Playback(self._runtime, batch=1)
         self._resampler.reset()
 
-    def decode(self, packet: bytes | None) -> Samples:
+    def decode(
+        self,
+        packet: bytes | None,
+        *,
+        coarse: bool = False,
+        ahead: Sequence[bytes | None] = (),
+    ) -> Samples:
         """Decode a packet, or conceal its loss.
 
-        A lost packet (None) repeats the last frame received and fades to silence; what comes
-        after is right again as soon as the decoder has forgotten the loss (150 ms).
+        A lost packet (None) is guessed from what is known around it; a model without a graph for
+        that repeats the last frame. Where nothing more comes, the sound fades to silence. What
+        comes after a loss is right again as soon as the decoder has forgotten it (150 ms).
+
+        Args:
+            coarse: The packet is a copy in fewer codebooks than were sent: the rest is guessed.
+            ahead: The packets after this one, as far as they are there already, None for one that
+                is not: with them a guess is better.
 
         Returns:
             Sound, float32 in [-1, 1], [frames_per_packet * hop]; [channels, frames_per_packet *
@@ -186,10 +201,11 @@ class Decoder:
         Raises:
             FormatError: The bytes are no packet of this stream, which is as it was before.
         """
+        following = self._following(ahead)
         if packet is None:
-            audio = self._playback.conceal(self._format.frames)
+            audio = self._playback.conceal(self._format.frames, following)
         else:
-            audio = self._playback.play(self._codes(packet)[None])
+            audio = self._playback.play(self._codes(packet)[None], coarse, following)
         return as_signal(np.clip(self._resampler.push(audio[0]), -1, 1))
 
     def drain(self) -> Samples:
@@ -197,6 +213,16 @@ class Decoder:
         rest = np.clip(self._resampler.finish(), -1, 1)
         self.reset()
         return as_signal(rest)
+
+    def _following(self, ahead: Sequence[bytes | None]) -> Codes | None:
+        """Codes of the packets ahead that matter, [1, codebooks, frames]; -1 where absent."""
+        near = ahead[: -(-AHEAD_FRAMES // self._format.frames)]
+        if not any(near):
+            return None
+        for packet in filter(None, near):
+            self._format.codebooks_of(packet)
+        codes = unpack_all([packet or b"" for packet in near], self._format)
+        return np.concatenate(list(codes), axis=1)[None]
 
     def _codes(self, packet: bytes) -> Codes:
         """Codes [codebooks, frames]. Raises FormatError like `decode`."""

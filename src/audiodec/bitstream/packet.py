@@ -84,6 +84,22 @@ class PacketFormat:
         return unpack(packet, self.frames, self.codebooks_of(packet), self.bits)
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """What has arrived of one packet, when it is to be heard.
+
+    Attributes:
+        packet: Itself, or the best copy; None: it is lost.
+        coarse: The packet is a copy in fewer codebooks than were sent: what they lack is lost.
+        ahead: The packets after it, as far as they have arrived before their time; None for one
+            that has not.
+    """
+
+    packet: bytes | None
+    coarse: bool = False
+    ahead: tuple[bytes | None, ...] = ()
+
+
 def packet_size(frames: int, num_codebooks: int, bits: int) -> int:
     """Count the bytes of a packet."""
     return (frames * num_codebooks * bits + 7) // 8

@@ -13,7 +13,7 @@ from audiodec.call.handshake import FAMILY, Handshake, State, Stream
 from audiodec.errors import ConfigError, FormatError
 from audiodec.rtp.control import Controller
 from audiodec.rtp.packet import MAX_DATAGRAM, is_rtcp
-from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Payloader
+from audiodec.rtp.payload import MAX_FRAMES, MAX_PAYLOAD, Form, Payloader
 from audiodec.rtp.receiver import Counts, PacketDecoder, Receiver
 from audiodec.rtp.rtcp import Report, middle
 from audiodec.rtp.sender import PacketEncoder, Sender
@@ -77,8 +77,9 @@ class Endpoint:
         self.left = self.hung_up = self.gone = False
         self._ssrc, self._secret = 1 + secrets.randbelow(2**32 - 1), secret
         encoder = codec.encoder(bitrate, 1, frames)
-        self._sender = Sender(encoder, Payloader(format), self._ssrc, dtx)
-        self._controller = Controller(codec.bitrates, encoder.bitrate)
+        self._payloader = Payloader(format, form=Form.OLDER)
+        self._sender = Sender(encoder, self._payloader, self._ssrc, dtx)
+        self._controller = Controller(codec.bitrates, encoder.bitrate, self.period)
         self._sender.setting = self._controller.setting
         own = Stream(self._ssrc, self._sender.first)
         self._handshake = Handshake(secret or b"", own, codec.info.weights_hash, frames)
@@ -151,7 +152,7 @@ class Endpoint:
         period."""
         due = []
         if self._handshake.owes and now >= self._greet_at:
-            due.append(self._handshake.hello())
+            due += self._handshake.hellos()
             self._greet_at, self._handshake.owes = now + GREET_EVERY_S, not self.connected
         if self._receiver is not None and self.connected:
             if now >= self._report_at:
@@ -184,6 +185,7 @@ class Endpoint:
         handshake.receive(hello)
         if (handshake.state, handshake.agreed, handshake.called) != before:
             self._greet_at = now
+        self._payloader.form = Form.COMPACT if handshake.compact else Form.OLDER
         agreed = handshake.agreed
         if agreed is not None and agreed is not before[1]:
             theirs = agreed.stream
@@ -223,7 +225,9 @@ class Endpoint:
         self._newest, self._last, self._last_at = report.time, middle(report.time), now
         if report.heard:
             self._far, self._round_trip = report, report.round_trip(now)
-            self._sender.setting = self._controller.update(report.loss, self._round_trip)
+            self._sender.setting = self._controller.update(
+                report.loss, self._round_trip, report.burst
+            )
 
     def _report(self, receiver: Receiver, now: float, hung_up: bool = False) -> bytes:
         heard, own = receiver.sequence, self._sender
@@ -236,6 +240,7 @@ class Endpoint:
                 report, heard=receiver.ssrc, loss=heard.interval(), lost=heard.missing,
                 highest=heard.highest, jitter=heard.jitter, last=self._last,
                 held=now - self._last_at if self._last else 0.0,
+                burst=heard.burst if self._handshake.compact else None,
             )  # fmt: skip
         return self._protected(report.to_bytes(self.rate))
 

@@ -24,7 +24,9 @@ SECRET_BYTES = 32
 KEY_BYTES = 30  # bytes: AES-128 key and 112-bit salt of SRTP (RFC 3711)
 _BODY = struct.Struct("!4s16s16sIH8sBB")
 FAMILY = b"ADc"  # what every hello begins with
-_MAGIC, _OLDER, _NOBODY = FAMILY + b"2", FAMILY + b"1", bytes(16)
+# An end greets in two forms that differ in this alone: ends that know only the first need no more.
+_BASIC, _COMPACT = FAMILY + b"2", FAMILY + b"3"
+_OLDER, _NOBODY = FAMILY + b"1", bytes(16)
 _TAG_BYTES = 32
 HELLO_BYTES = _BODY.size + _TAG_BYTES
 
@@ -77,13 +79,15 @@ class Handshake:
         state: how far this end is; `sure` takes the last step when a packet shows it.
         agreed: None until the other end has answered.
         owes: whether the other end needs a hello.
+        compact: whether the other end has greeted in the newer form: it understands compact
+            payloads and reports of bursts.
         refused: hellos that were not authentic.
     """
 
     def __init__(self, secret: bytes, stream: Stream, weights: bytes, frames: int) -> None:
         self.state = State.CALLING
         self.agreed: Agreed | None = None
-        self.owes, self.refused = True, 0
+        self.owes, self.refused, self.compact = True, 0, False
         self._secret, self._stream, self._offer = secret, stream, (weights, frames)
         self._nonce, self._theirs = secrets.token_bytes(16), _NOBODY
 
@@ -92,10 +96,13 @@ class Handshake:
         """Whether the other end has called."""
         return self._theirs != _NOBODY
 
-    def hello(self) -> bytes:
-        """Write the hello to send now."""
+    def hellos(self) -> list[bytes]:
+        """Write what to send now: in both forms, until it is clear that the newer is understood."""
+        return [self._hello(_COMPACT)] + ([] if self.compact else [self._hello(_BASIC)])
+
+    def _hello(self, magic: bytes) -> bytes:
         body = _BODY.pack(
-            _MAGIC, self._nonce, self._theirs, self._stream.ssrc, self._stream.first, *self._offer,
+            magic, self._nonce, self._theirs, self._stream.ssrc, self._stream.first, *self._offer,
             self.state,
         )  # fmt: skip
         return body + self._tag(body)
@@ -113,7 +120,11 @@ class Handshake:
         if len(data) != HELLO_BYTES:
             raise FormatError(f"a hello of {len(data)} bytes")
         magic, nonce, ours, ssrc, first, weights, frames, state = _BODY.unpack(body)
-        if magic != _MAGIC or nonce in (_NOBODY, self._nonce) or ssrc == self._stream.ssrc:
+        if (
+            magic not in (_BASIC, _COMPACT)
+            or nonce in (_NOBODY, self._nonce)
+            or ssrc == self._stream.ssrc
+        ):
             raise FormatError("not the hello of another end")
         if not hmac.compare_digest(tag, self._tag(body)):
             self.refused += 1
@@ -122,6 +133,7 @@ class Handshake:
         if nonce != self._theirs:
             self._meet(nonce, answers, (weights, frames))
         if nonce == self._theirs:
+            self.compact |= magic == _COMPACT
             if answers:
                 self._agree(Stream(ssrc, first), state)
             # One that is sure needs no answer, or two ends would greet each other for ever.
@@ -144,6 +156,7 @@ class Handshake:
                 f"packet, this one with {self._offer[0].hex()} and {self._offer[1]}"
             )
         self._theirs, self.agreed, self.state = nonce, None, State.CALLING
+        self.compact = False
 
     def _agree(self, stream: Stream, state: int) -> None:
         if self.agreed is None:

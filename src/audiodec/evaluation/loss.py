@@ -11,7 +11,7 @@ import numpy as np
 from audiodec.arrays import Samples
 from audiodec.call.network import Link, every, gilbert_losses, run
 from audiodec.codec import Codec
-from audiodec.errors import ConfigError
+from audiodec.errors import ConfigError, FormatError
 from audiodec.evaluation.codecs import RATE, Opus
 from audiodec.evaluation.metrics import align, score
 from audiodec.evaluation.quality import Score, read_clip
@@ -26,6 +26,7 @@ DELAY_S = 0.05  # seconds on the way, besides jitter
 REPORT_EVERY_S = 1.0  # seconds between reports of the far end
 PAUSE_S = 0.5  # seconds between clips
 METRICS = ("PESQ-WB", "ESTOI", "PLCMOS")
+DELAY = "delay ms"  # a column beside the metrics
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ def over_network(
     encoder = codec.encoder(bitrate, 1, frames)
     sender = Sender(encoder, Payloader(format), 1, sequence=0, timestamp=0)
     receiver = Receiver(codec.decoder(frames), format, 1)
-    controller, clock = Controller(codec.bitrates, bitrate), SimulatedClock()
-    link = Link(clock, receiver.receive, DELAY_S, network.jitter, network.lost, seed=network.seed)
+    controller, clock = Controller(codec.bitrates, bitrate, format.seconds), SimulatedClock()
+    link = Link(
+        clock, receiver.receive, DELAY_S, network.jitter, network.lost, seed=network.seed
+    )
     blocks = iter(np.pad(samples, (0, -len(samples) % size)).reshape(-1, size))
     heard: list[Samples] = []
     latency: list[float] = []
@@ -91,7 +94,8 @@ def over_network(
         sender.setting = setting
 
     def report() -> None:
-        setting = controller.update(receiver.sequence.interval(), 2 * DELAY_S)
+        loss, burst = receiver.sequence.interval(), receiver.sequence.burst
+        setting = controller.update(loss, 2 * DELAY_S, burst)
         clock.at(clock.now + DELAY_S, lambda: change(setting))
 
     every(clock, PACKET_S, speak, start=PACKET_S)  # complete when its last sample is spoken
@@ -104,16 +108,99 @@ def over_network(
     return Heard(audio, latency, sender.octets, receiver.counts.as_dict())
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """Which packets are lost.
+
+    Attributes:
+        name: for tables.
+        lost: of each packet; those beyond its end arrive.
+        seed: of the jitter that comes with it.
+    """
+
+    name: str
+    lost: Sequence[bool]
+    seed: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of packets lost, 0 to 1."""
+        return float(np.mean(self.lost)) if len(self.lost) else 0.0
+
+    @property
+    def burst(self) -> float:
+        """Mean number of packets lost in a row; 0: none is lost."""
+        edges = np.diff(np.asarray(self.lost, np.int8), prepend=0)
+        return float(np.sum(self.lost) / max(1, np.sum(edges == 1)))
+
+
+def gilbert_pattern(loss: float, burst: float, seconds: float) -> Pattern:
+    """Make a seeded pattern of the Gilbert model.
+
+    Args:
+        loss: share of packets lost.
+        burst: mean number of packets lost in a row.
+    """
+    seed = round(1000 * loss)
+    lost = gilbert_losses(round(seconds / PACKET_S) + 100, loss, burst, seed)
+    return Pattern(f"{loss:.0%}" + (f" x{burst:g}" if loss else ""), lost, seed)
+
+
+def read_trace(path: Path) -> Pattern:
+    """Read a recorded pattern: a text file with 0 for each packet of 20 ms that came, 1 for each lost.
+
+    Raises:
+        FormatError: it cannot be read, or has anything but 0, 1 and white space.
+    """
+    try:
+        marks = "".join(path.read_text(encoding="ascii").split())
+    except (OSError, ValueError) as error:
+        raise FormatError(f"trace {path} cannot be read: {error}") from None
+    if not marks or set(marks) - {"0", "1"}:
+        raise FormatError(f"trace {path} must have 0 or 1 for each packet, and nothing else")
+    return Pattern(path.stem, [mark == "1" for mark in marks])
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Clips said one after the other, with pauses between them.
+
+    Attributes:
+        names, pieces: of the clips.
+        starts: of each, in samples.
+        call: all of it.
+    """
+
+    names: list[str]
+    pieces: list[Samples]
+    starts: list[int]
+    call: Samples
+
+    @classmethod
+    def read(cls, clips: Sequence[Path]) -> Speech:
+        """Read clips. Raises AudioError when one cannot be."""
+        pieces = [read_clip(path) for path in clips]
+        pause = np.zeros(round(PAUSE_S * RATE), np.float32)
+        call = np.concatenate([part for piece in pieces for part in (piece, pause)])
+        starts = np.cumsum([0, *(len(piece) + len(pause) for piece in pieces)])[:-1]
+        return cls([path.stem for path in clips], pieces, starts.tolist(), call)
+
+    @property
+    def seconds(self) -> float:
+        return len(self.call) / RATE
+
+
 def measure(
-    codec: Codec, bitrate: float, clips: Sequence[Path], losses: Sequence[float], burst: float,
-    jitter: float,
+    codec: Codec, bitrate: float, speech: Speech, patterns: Sequence[Pattern], jitter: float,
+    metrics: Sequence[str] = METRICS,
 ) -> Iterator[Score]:  # fmt: skip
-    """Measure one call of all clips per loss rate: ours without and with redundancy, and Opus with
+    """Measure one call of all clips per pattern: ours without and with redundancy, and Opus with
     its in-band FEC at the same nominal rate, which jitter does not touch.
 
     Yields:
-        a score per clip, loss rate and codec, named e.g. "10 % AudioDec 12 + redundancy"; the
-        bitrate is that of the whole call.
+        a score per clip, pattern and codec, named e.g. "10% x3 AudioDec 12 + redundancy"; its
+        group is the pattern. The bitrate is that of the whole call. Beside the metrics: `DELAY`,
+        from mouth to ear; not for Opus, which has no jitter buffer here.
 
     Raises:
         ConfigError: the model has another rate, several channels, or no whole number of frames
@@ -124,26 +211,27 @@ def measure(
         raise ConfigError(
             f"model {codec.info.id} is not for one channel of 48 kHz in whole frames of 20 ms"
         )
-    names, pieces = [path.stem for path in clips], [read_clip(path) for path in clips]
-    pause = np.zeros(round(PAUSE_S * RATE), np.float32)
-    call = np.concatenate([part for piece in pieces for part in (piece, pause)])
-    starts = np.cumsum([0, *(len(piece) + len(pause) for piece in pieces)])[:-1]
-    for loss in losses:
-        seed = round(1000 * loss)
-        lost = gilbert_losses(round(len(call) / RATE / PACKET_S) + 100, loss, burst, seed)
-        network = Network(lost, jitter, seed)
-        opus, opus_sent = Opus(bitrate, False).over_losses(call, lost, loss)
-        straight = [0.0] * (len(call) * 50 // RATE + 1)
-        results = {
-            f"AudioDec {bitrate:g}": over_network(codec, call, bitrate, network, False),
-            f"AudioDec {bitrate:g} + redundancy": over_network(codec, call, bitrate, network, True),
-            f"Opus auto {bitrate:g} + FEC": Heard(opus, straight, opus_sent, {}),
-        }
-        for name, heard in results.items():
-            kbps = heard.sent * 8 * RATE / len(call) / 1000
-            for clip, piece, start in zip(names, pieces, starts, strict=True):
-                late = heard.latency[int((start + len(piece) / 2) / RATE / PACKET_S)]
+    for pattern in patterns:
+        for family, heard in _calls(codec, bitrate, speech.call, pattern, jitter):
+            kbps = heard.sent * 8 / speech.seconds / 1000
+            for name, piece, start in zip(speech.names, speech.pieces, speech.starts, strict=True):
+                turn = int((start + len(piece) / 2) / RATE / PACKET_S)
+                late = heard.latency[turn] if heard.latency else 0.0
                 begin = start + round(late * RATE)
                 original, decoded, lag = align(piece, heard.audio[begin:][: len(piece)], RATE)
-                values = score(original, decoded, RATE, METRICS)
-                yield Score(f"{loss:.0%} {name}", clip, kbps, lag, values)
+                values = score(original, decoded, RATE, metrics)
+                values[DELAY] = 1000 * late if heard.latency else None
+                yield Score(
+                    f"{pattern.name} {family}", name, kbps, lag, values, family, bitrate,
+                    labels={"group": pattern.name},
+                )  # fmt: skip
+
+
+def _calls(
+    codec: Codec, bitrate: float, call: Samples, pattern: Pattern, jitter: float
+) -> Iterator[tuple[str, Heard]]:
+    network = Network(pattern.lost, jitter, pattern.seed)
+    for adaptive, what in ((False, ""), (True, " + redundancy")):
+        yield f"AudioDec {bitrate:g}{what}", over_network(codec, call, bitrate, network, adaptive)
+    opus, sent = Opus(bitrate, False).over_losses(call, pattern.lost, pattern.share)
+    yield f"Opus auto {bitrate:g} + FEC", Heard(opus, [], sent, {})

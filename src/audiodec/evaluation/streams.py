@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiodec.bitstream.packet import Arrived
 from audiodec.runtime.base import Runtime
 from audiodec.serve.batch import DecoderBatch, EncoderBatch
 
@@ -53,7 +54,7 @@ def measure(runtime: Runtime, streams: int, ticks: int, frames: int = 1) -> Load
     for _ in range(WARM_UP_TICKS + ticks):
         wall, cpu = time.perf_counter(), time.thread_time()
         packets = encoder.encode(rows, noise, num_codebooks, format)
-        decoder.decode(rows, [list(own) for own in packets], format)
+        decoder.decode(rows, [[Arrived(packet) for packet in own] for own in packets], format)
         times.append((time.perf_counter() - wall, time.thread_time() - cpu))
     milliseconds = 1000 * np.array(times[WARM_UP_TICKS:])
     (median, cpu_median), (p99, cpu_p99) = np.percentile(milliseconds, (50, 99), axis=0)

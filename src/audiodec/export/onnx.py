@@ -141,7 +141,7 @@ def _export_graph(
         shape: of `example`: dimension -> torch.export dimension, batch excluded.
     """
     batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), quiet():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph.eval(),
@@ -251,7 +251,7 @@ def _run(runtime: Runtime, audio: Samples, codes: Codes) -> tuple[Samples, Sampl
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what the exporter logs about optional packages that do not concern us."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -17,6 +17,7 @@ from enum import Enum
 
 WINDOW_ARRIVALS = 500  # arrivals whose delays are remembered: 10 s of 20 ms
 QUANTILE = 0.99  # of packets that should be in time
+COPY_QUANTILE = 0.9  # of copies that should be: they replace few packets, and delay all
 START_S = 0.06  # seconds of buffering until delays are known
 KNOWN_AFTER_ARRIVALS = 100  # arrivals after which they are
 MAX_JITTER_S = 0.4  # seconds at most that the jitter, and that copies, may add
@@ -51,10 +52,9 @@ class Delays:
         """The least of them. Raises IndexError before the first delay."""
         return self._sorted[0]
 
-    @property
-    def quantile(self) -> float:
-        """The delay that few exceed. Raises IndexError before the first one."""
-        return self._sorted[int(QUANTILE * (len(self._sorted) - 1))]
+    def quantile(self, share: float) -> float:
+        """Find the delay that this share of packets meets. Raises IndexError before the first."""
+        return self._sorted[int(share * (len(self._sorted) - 1))]
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,15 @@ class JitterBuffer:
     @property
     def target(self) -> float:
         """The delay at which packets should be played, seconds."""
-        lowest = self._delays.lowest
-        jitter = self._delays.quantile - lowest
-        if len(self._delays) < KNOWN_AFTER_ARRIVALS:
+        delays = self._delays
+        jitter, of_copies = (
+            min(delays.quantile(share) - delays.lowest, MAX_JITTER_S)
+            for share in (QUANTILE, COPY_QUANTILE)
+        )
+        if len(delays) < KNOWN_AFTER_ARRIVALS:
             jitter = max(jitter, START_S)
-        return lowest + min(jitter, MAX_JITTER_S) + min(self.reach * self.period, MAX_JITTER_S)
+        reach = min(self.reach * self.period, MAX_JITTER_S)
+        return delays.lowest + max(jitter, reach + of_copies)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -184,6 +188,10 @@ class JitterBuffer:
         pair = [self._entries.pop(self.next), self._entries.pop(self.next + 1)]
         self.next += 2
         return Action.MERGE, pair
+
+    def ahead(self, count: int) -> list[Entry | None]:
+        """Look at what is there of the next packet times."""
+        return [self._entries.get(index) for index in range(self.next, self.next + count)]
 
     def skip(self, count: int) -> None:
         """Let so many packet times pass without a pull."""

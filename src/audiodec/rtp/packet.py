@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from audiodec.errors import FormatError
 
 MAX_DATAGRAM = 1400  # bytes; below every usual MTU, so that nothing is ever fragmented
-SPEECH, COMFORT_NOISE = 97, 98  # payload types, of the dynamic range
+SPEECH, COMFORT_NOISE, COMPACT = 97, 98, 99  # payload types, of the dynamic range
 _HEADER = struct.Struct("!BBHII")
 
 

@@ -1,19 +1,30 @@
 """What one network packet carries: frames, and redundancy for earlier ones. See docs/rtp.md.
 
-Redundancy is a copy of an earlier packet, or of its leading codebooks alone: a coarser sound, for
-few bytes.
+Redundancy is a coarse copy of an earlier packet: its leading codebooks alone. There are two forms:
+the compact one has a header of one byte, and one more for each copy; the older one has three, and
+two more, and is what ends understand that greet with `ADc2` alone.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from enum import IntEnum
 
 from audiodec.bitstream.packet import PacketFormat
 from audiodec.errors import FormatError
+from audiodec.rtp.packet import COMPACT, SPEECH
 
-MAX_FRAMES, MAX_REDUNDANT, MAX_DISTANCE = 150, 3, 255
+MAX_FRAMES, MAX_REDUNDANT = 150, 3
 MAX_PAYLOAD = 1200  # bytes with redundancy; leaves room in a datagram for RTP and SRTP
+NIBBLE = 16  # values of half a byte: distances and codebooks of a copy in the compact form
+
+
+class Form(IntEnum):
+    """How a payload is written; the value is its RTP payload type."""
+
+    OLDER = SPEECH
+    COMPACT = COMPACT
 
 
 @dataclass(frozen=True)
@@ -29,18 +40,20 @@ class Payload:
     redundant: dict[int, bytes]
 
 
-def to_bytes(payload: Payload, format: PacketFormat) -> bytes:
-    """Serialise a payload of good packets of up to 150 frames."""
-    codebooks = format.codebooks_of(payload.packet)
-    head = bytes([format.frames, len(payload.redundant), codebooks])
-    listed = (
-        bytes([distance, format.codebooks_of(copy)]) + copy
-        for distance, copy in payload.redundant.items()
-    )
+def to_bytes(payload: Payload, format: PacketFormat, form: Form = Form.COMPACT) -> bytes:
+    """Serialise a payload of good packets of up to 150 frames, whose copies fit the form."""
+    count = format.codebooks_of(payload.packet)
+    copies = [(d, format.codebooks_of(copy), copy) for d, copy in payload.redundant.items()]
+    if form is Form.COMPACT:
+        head = bytes([count])
+        listed = [bytes([(d - 1) * NIBBLE + n - 1]) + copy for d, n, copy in copies]
+    else:
+        head = bytes([format.frames, len(copies), count])
+        listed = [bytes([d, n]) + copy for d, n, copy in copies]
     return head + payload.packet + b"".join(listed)
 
 
-def from_bytes(data: bytes, format: PacketFormat) -> Payload:
+def from_bytes(data: bytes, format: PacketFormat, form: Form = Form.COMPACT) -> Payload:
     """Parse what came from a network.
 
     Args:
@@ -49,24 +62,47 @@ def from_bytes(data: bytes, format: PacketFormat) -> Payload:
     Raises:
         FormatError: damaged, hostile, or of another format.
     """
-    if len(data) < 3:
-        raise FormatError(f"a payload of {len(data)} bytes")
-    frames, copies, codebooks = data[0], data[1], data[2]
-    if frames != format.frames or copies > MAX_REDUNDANT:
-        raise FormatError(f"a payload of {frames} frames and {copies} copies")
-    at = 3 + format.size(codebooks)
-    packet, listed = data[3:at], dict[int, bytes]()
-    for _ in range(copies):
-        if len(data) < at + 2 or not data[at]:
-            raise FormatError("a copy without its header")
-        end = at + 2 + format.size(data[at + 1])
-        listed[data[at]] = data[at + 2 : end]
-        at = end
-    if len(data) != at or len(listed) != copies:
-        raise FormatError(f"a payload of {len(data)} bytes where {at} were announced")
-    for piece in (packet, *listed.values()):
+    reader = _Reader(data)
+    announced: int | None = None
+    if form is Form.OLDER:
+        frames, announced = reader.take(1)[0], reader.take(1)[0]
+        if frames != format.frames or announced > MAX_REDUNDANT:
+            raise FormatError(f"a payload of {frames} frames and {announced} copies")
+    packet = reader.take(format.size(reader.take(1)[0]))
+    copies = dict[int, bytes]()
+    while reader.left if announced is None else len(copies) < announced:
+        if form is Form.COMPACT:
+            distance, count = (half + 1 for half in divmod(reader.take(1)[0], NIBBLE))
+        else:
+            distance, count = reader.take(2)
+        if distance in copies or not distance or len(copies) == MAX_REDUNDANT:
+            raise FormatError(
+                f"a copy from {distance} packet times ago, after {len(copies)} others"
+            )
+        copies[distance] = reader.take(format.size(count))
+    if reader.left:
+        raise FormatError(f"{reader.left} bytes after a payload")
+    for piece in (packet, *copies.values()):
         format.codebooks_of(piece)
-    return Payload(packet, listed)
+    return Payload(packet, copies)
+
+
+class _Reader:
+    """Bytes from front to back."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        """The next bytes. Raises FormatError when there are fewer."""
+        if count > self.left:
+            raise FormatError(f"a payload of {len(self._data)} bytes ends too early")
+        self._at += count
+        return self._data[self._at - count : self._at]
 
 
 @dataclass(frozen=True)
@@ -84,7 +120,10 @@ class Redundancy:
     def __post_init__(self) -> None:
         if len(set(self.distances)) > MAX_REDUNDANT or (
             self.distances
-            and not (self.codebooks > 0 and 1 <= min(self.distances) <= max(self.distances) <= 255)
+            and not (
+                1 <= self.codebooks <= NIBBLE
+                and 1 <= min(self.distances) <= max(self.distances) <= NIBBLE
+            )
         ):
             raise ValueError(f"{self} does not fit a payload")
 
@@ -96,15 +135,18 @@ class Payloader:
         format: of the packets, of up to 150 frames.
 
     Attributes:
+        form: of the payloads: what the other end understands.
         redundancy: which copies ride along; none at first. May be changed at any time.
     """
 
-    def __init__(self, format: PacketFormat, redundancy: Redundancy | None = None) -> None:
+    def __init__(
+        self, format: PacketFormat, redundancy: Redundancy | None = None, form: Form = Form.COMPACT
+    ) -> None:
         if not 1 <= format.frames <= MAX_FRAMES:
             raise ValueError(f"{format.frames} frames do not fit a payload")
-        self.format = format
+        self.format, self.form = format, form
         self.redundancy = redundancy or Redundancy()
-        self._sent: deque[bytes | None] = deque(maxlen=MAX_DISTANCE)
+        self._sent: deque[bytes | None] = deque(maxlen=NIBBLE)
 
     def __call__(self, packet: bytes) -> bytes:
         """Write the payload for the newest packet."""
@@ -117,7 +159,7 @@ class Payloader:
                 if size <= MAX_PAYLOAD:
                     copies[distance] = copy
         self._sent.append(packet)
-        return to_bytes(Payload(packet, copies), self.format)
+        return to_bytes(Payload(packet, copies), self.format, self.form)
 
     def skip(self) -> None:
         """Note a packet time in which nothing was sent."""

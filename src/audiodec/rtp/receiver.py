@@ -9,16 +9,17 @@ from typing import Protocol
 import numpy as np
 
 from audiodec.arrays import Samples
-from audiodec.bitstream.packet import PacketFormat
+from audiodec.bitstream.packet import Arrived, PacketFormat
 from audiodec.errors import FormatError
 from audiodec.rtp.jitter import CAPACITY_PACKETS, Action, Entry, JitterBuffer
-from audiodec.rtp.packet import COMFORT_NOISE, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
-from audiodec.rtp.payload import Payload, from_bytes
+from audiodec.rtp.packet import COMFORT_NOISE, COMPACT, MAX_DATAGRAM, SPEECH, RtpPacket, unwrap
+from audiodec.rtp.payload import Form, Payload, from_bytes
 from audiodec.rtp.sequence import Sequence
 from audiodec.rtp.silence import ComfortNoise, described, level
 
 ORIGINAL = MAX_DATAGRAM  # rank of a packet that is no copy: above that of any copy
 REACH_PACKETS = 64  # packets after which a copy's distance no longer lengthens the buffer
+AHEAD_PACKETS = 16  # after the one played, that help to guess what it lacks
 QUIET_DB = 20.0  # dB below the loudest of late that hide a change of delay
 SILENT_DBOV = -60.0  # dBov that always do
 FORGET_DB_PER_S = 10.0  # dB per second by which the loudest of late falls
@@ -27,8 +28,10 @@ FORGET_DB_PER_S = 10.0  # dB per second by which the loudest of late falls
 class PacketDecoder(Protocol):
     """What `session.Decoder` offers a receiver."""
 
-    def decode(self, packet: bytes | None, /) -> Samples:
-        """Decode one packet to its audio, or conceal a lost one."""
+    def decode(
+        self, packet: bytes | None, /, *, coarse: bool = False, ahead: Several[bytes | None] = ()
+    ) -> Samples:
+        """Decode one packet to its audio, or conceal what is lost of it."""
         ...
 
 
@@ -67,11 +70,11 @@ class Turn:
     """What one packet time is made of.
 
     Attributes:
-        packets: to be decoded, None: to be concealed; two are cross-faded into one packet time.
+        packets: to be decoded or concealed; two are cross-faded into one packet time.
         noise: dBov of the comfort noise on top; None: without.
     """
 
-    packets: list[bytes | None]
+    packets: list[Arrived]
     noise: float | None
 
 
@@ -96,6 +99,7 @@ class Reception:
         self._loudest = self._newest = -127.0  # dBov, of what was played
         self._fade = np.linspace(0, 1, self._size, dtype=np.float32)
         self._reaches = [0] * REACH_PACKETS
+        self._sent = 0  # bytes of the packet played last: a shorter copy is coarser
         self._restart()
 
     def _restart(self) -> None:
@@ -121,8 +125,8 @@ class Reception:
     def _accept(self, packet: RtpPacket, now: float) -> None:
         """Refuse, with FormatError and before anything has changed, a packet that is not to be
         used."""
-        if packet.payload_type == SPEECH:
-            payload = from_bytes(packet.payload, self._format)
+        if packet.payload_type in (SPEECH, COMPACT):
+            payload = from_bytes(packet.payload, self._format, Form(packet.payload_type))
         elif packet.payload_type == COMFORT_NOISE:
             described(packet.payload)
             payload = Payload(packet.payload, {})
@@ -177,7 +181,12 @@ class Reception:
             self.counts.merged += 1
         if not entries:
             self._count(action)
-        return Turn([self._play(entry) for entry in entries] or [None], self._noise_level)
+        ahead = tuple(
+            None if entry is None or entry.noise else entry.data
+            for entry in self.buffer.ahead(AHEAD_PACKETS)
+        )
+        packets = [self._play(entry, ahead) for entry in entries]
+        return Turn(packets or [Arrived(None, ahead=ahead)], self._noise_level)
 
     def sound(self, turn: Turn, decoded: Several[Samples]) -> Samples:
         """Give the packet time of sound, [size], that became of a turn; to be called in their
@@ -195,17 +204,18 @@ class Reception:
         self._loudest = max(self._newest, self._loudest - FORGET_DB_PER_S * self.period)
         return audio
 
-    def _play(self, entry: Entry) -> bytes | None:
+    def _play(self, entry: Entry, ahead: tuple[bytes | None, ...]) -> Arrived:
         if entry.noise:
             self._noise_level = described(entry.data)
             self.counts.noise += 1
-            return None
+            return Arrived(None)
         self._noise_level = None
         if entry.rank == ORIGINAL:
             self.counts.played += 1
-        else:
-            self.counts.recovered += 1
-        return entry.data
+            self._sent = len(entry.data)
+            return Arrived(entry.data)
+        self.counts.recovered += 1
+        return Arrived(entry.data, len(entry.data) < self._sent, ahead)
 
     def _count(self, action: Action) -> None:
         if action is Action.STRETCH:
@@ -233,4 +243,7 @@ class Receiver(Reception):
     def pull(self, now: float) -> Samples:
         """Give the next packet time of sound, [size]; to be called once per packet time."""
         turn = self.due(now)
-        return self.sound(turn, [self._decoder.decode(packet) for packet in turn.packets])
+        decode = self._decoder.decode
+        return self.sound(
+            turn, [decode(own.packet, coarse=own.coarse, ahead=own.ahead) for own in turn.packets]
+        )

@@ -1,7 +1,8 @@
 """Reports between the two ends: RTCP sender reports and goodbye (RFC 3550, sections 6.4, 6.6).
 
 A packet is a report with one block, or with none as long as nothing was heard; at the end of the
-stream a goodbye follows in the same packet, so that the last count arrives with it. Nothing else.
+stream a goodbye follows in the same packet, so that the last count arrives with it. To ends that
+understand it, a block is followed by the mean length of the bursts of losses. Nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from audiodec.errors import FormatError
 
 _HEAD = struct.Struct("!BBHIQ3I")
 _BLOCK = struct.Struct("!6I")
+_BURST = struct.Struct("!I")  # the profile-specific extension of a report (6.4.3)
 _BYE = struct.Struct("!BBHI")
 _SENDER_REPORT, _GOODBYE = 200, 203
 _HUNG_UP = b"\x07hung up"  # a reason, length first
@@ -34,6 +36,8 @@ class Report:
         jitter: seconds (RFC 3550, A.8); on the wire in samples.
         last: middle 32 bits of the time in the report last received; 0: none yet.
         held: seconds since that report came.
+        burst: mean number of packets lost in a row since the last report, in steps of 1/256; 0:
+            none was lost; None: not said. Said with a block only.
         ended: its stream ends here; it may still listen.
         hung_up: it neither speaks nor listens any more.
     """
@@ -50,6 +54,7 @@ class Report:
     jitter: float = 0.0
     last: int = 0
     held: float = 0.0
+    burst: float | None = None
     ended: bool = False
     hung_up: bool = False
 
@@ -66,10 +71,13 @@ class Report:
     def _block(self, rate: int) -> bytes:
         fraction = min(255, max(0, int(self.loss * 256)))
         lost = min((1 << 23) - 1, max(-(1 << 23), self.lost)) & 0xFFFFFF
-        return _BLOCK.pack(
+        block = _BLOCK.pack(
             self.heard, fraction << 24 | lost, self.highest & _32,
             min(_32, round(self.jitter * rate)), self.last, min(_32, round(self.held * 65536)),
         )  # fmt: skip
+        if self.burst is None:
+            return block
+        return block + _BURST.pack(min(_32, round(self.burst * 256)))
 
     def _goodbye(self) -> bytes:
         if not (self.ended or self.hung_up):
@@ -85,12 +93,14 @@ class Report:
         first, kind, words, ssrc, ntp, timestamp, packets, octets = _HEAD.unpack_from(data)
         end = 4 * (words + 1)
         blocks = first & 0x1F
+        plain = _HEAD.size + blocks * _BLOCK.size
         if (
             (first & 0xE0, kind) != (0x80, _SENDER_REPORT)
             or blocks > 1
-            or (end != _HEAD.size + blocks * _BLOCK.size or len(data) < end)
+            or (end not in (plain, plain + blocks * _BURST.size) or len(data) < end)
         ):
             raise FormatError("not a sender report with one block or none")
+        burst = _BURST.unpack_from(data, plain)[0] / 256 if end > plain else None
         heard, losses, highest, jitter, last, held = (
             _BLOCK.unpack_from(data, _HEAD.size) if blocks else (0,) * 6
         )
@@ -98,7 +108,7 @@ class Report:
         lost = (losses & 0xFFFFFF) - (losses >> 23 & 1) * (1 << 24)
         return cls(
             ssrc, ntp / 2**32, timestamp, packets, octets, heard, (losses >> 24) / 256, lost,
-            highest, jitter / rate, last, held / 65536, ended, hung_up,
+            highest, jitter / rate, last, held / 65536, burst, ended, hung_up,
         )  # fmt: skip
 
     def round_trip(self, now: float) -> float | None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from audiodec.arrays import Samples
 from audiodec.rtp.control import Setting
-from audiodec.rtp.packet import COMFORT_NOISE, SPEECH, RtpPacket
-from audiodec.rtp.payload import MAX_DISTANCE, Payloader
+from audiodec.rtp.packet import COMFORT_NOISE, RtpPacket
+from audiodec.rtp.payload import NIBBLE, Payloader
 from audiodec.rtp.silence import SilenceDetector, describe, level
 
 DESCRIBE_EVERY_S = 0.4  # seconds between descriptions of silence
@@ -81,7 +81,7 @@ class Sender:
     def skip(self, count: int) -> None:
         """Let so many packet times pass unheard: time goes on, though nothing is sent."""
         self.timestamp += count * self._size
-        for _ in range(min(count, MAX_DISTANCE)):
+        for _ in range(min(count, NIBBLE)):
             self._payloader.skip()
 
     def _send(self, block: Samples) -> list[bytes]:
@@ -95,7 +95,7 @@ class Sender:
             sent = [self._packet(COMFORT_NOISE, describe(loudness), False)] if due else []
         else:
             resumed, self._silent_for = self._silent_for > 0, 0
-            sent = [self._packet(SPEECH, self._payloader(packet), resumed)]
+            sent = [self._packet(self._payloader.form, self._payloader(packet), resumed)]
         self.timestamp += self._size
         return sent
 

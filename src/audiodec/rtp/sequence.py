@@ -21,10 +21,11 @@ class Sequence:
         highest: received, extended by its wraps, and raised by `SEQUENCE_ROUND`.
         jitter: smoothed difference of successive delays, seconds.
         received: packets, without duplicates.
+        burst: mean length of the runs of lost packets that the last `interval` has met; 0: none.
     """
 
     def __init__(self, first: int | None = None) -> None:
-        self.received, self.jitter = 0, 0.0
+        self.received, self.jitter, self.burst = 0, 0.0, 0.0
         self._before = 0  # packets expected before the last restart
         self._told = 0  # packets that the sender says it has sent
         self.restart()
@@ -99,7 +100,11 @@ class Sequence:
         """
         settled = self.highest - MAX_REORDER_PACKETS
         fresh = min(settled - self._asked, DUPLICATE_WINDOW_PACKETS - MAX_REORDER_PACKETS)
+        self.burst = 0.0
         if fresh <= 0:
             return 0.0
         self._asked = settled
-        return 1 - (self._seen >> MAX_REORDER_PACKETS & ((1 << fresh) - 1)).bit_count() / fresh
+        lost = ~(self._seen >> MAX_REORDER_PACKETS) & ((1 << fresh) - 1)
+        runs = (lost & ~(lost >> 1)).bit_count()  # each has one oldest packet
+        self.burst = lost.bit_count() / max(runs, 1)
+        return lost.bit_count() / fresh

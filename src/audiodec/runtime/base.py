@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from audiodec.arrays import Codes, Samples
 from audiodec.config import ModelInfo
+from audiodec.runtime.concealment import ConcealmentGraph
 
 # Arrays or tensors of the runtime's own, by name; the first dimension is the stream.
 State = dict[str, Any]
@@ -19,6 +20,7 @@ class Runtime(Protocol):
 
     info: ModelInfo
     name: str  # `onnx` or `torch`
+    concealment: ConcealmentGraph | None  # where the model has one
 
     def encoder_state(self, batch: int) -> State:
         """Make the state of `batch` fresh encoder streams."""

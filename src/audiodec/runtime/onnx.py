@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from onnxruntime import InferenceSession
 
 from audiodec.arrays import Codes, Samples
-from audiodec.errors import ModelError
 from audiodec.pretrained import DECODER, ENCODER, WEIGHTS, ModelFolders
 from audiodec.runtime.base import NEXT, State
 from audiodec.runtime.codebooks import Codebooks
+from audiodec.runtime.concealment import find_concealment
+from audiodec.runtime.graph import open_session
 
 
 class OnnxRuntime:
@@ -38,6 +37,7 @@ class OnnxRuntime:
         self.codebooks = Codebooks.read(model.encoder / WEIGHTS)
         self._encoder = _Graph(model.encoder / ENCODER, ["codes", "latents"], threads)
         self._decoder = _Graph(model.decoder / DECODER, ["audio"], threads)
+        self.concealment = find_concealment(model, threads)
 
     def __reduce__(self) -> tuple[type[OnnxRuntime], tuple[ModelFolders, int]]:
         return type(self), (self._model, self._threads)
@@ -84,21 +84,7 @@ class _Graph:
     """An ONNX graph whose inputs are one signal and its state, read off the graph itself."""
 
     def __init__(self, path: Path, outputs: list[str], threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self.session = InferenceSession(
-                str(path),
-                options,
-                providers=["CPUExecutionProvider"],
-                # It would take the SiLU out of the blocked layout of the convolutions around.
-                disabled_optimizers=["QuickGeluFusion"],
-            )
-        except Exception as error:  # onnxruntime's own exceptions share no base class
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{path} cannot be loaded by onnxruntime: {reason}") from None
+        self.session = open_session(path, threads)
         given = {i.name: i.shape for i in self.session.get_inputs()}
         names = [o.name for o in self.session.get_outputs()]
         self.keys = [name.removesuffix(NEXT) for name in names if name.endswith(NEXT)]

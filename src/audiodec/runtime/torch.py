@@ -16,6 +16,7 @@ from audiodec.errors import ConfigError, ModelError
 from audiodec.nn.network import Network
 from audiodec.pretrained import WEIGHTS, ModelFolders, read_info
 from audiodec.runtime.base import State
+from audiodec.runtime.concealment import find_concealment
 
 
 def load_network(folder: Path) -> Network:
@@ -58,6 +59,7 @@ class TorchRuntime:
         self.network = load_network(model.encoder)
         if model.decoder != model.encoder:
             self.network.decoder = load_network(model.decoder).decoder
+        self.concealment = find_concealment(model)
         try:
             self.network.to(torch.device(device))
         except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:

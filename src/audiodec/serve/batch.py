@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audiodec.arrays import Samples
+from audiodec.arrays import Codes, Samples
 from audiodec.bitstream.batch import pack_all, unpack_all
-from audiodec.bitstream.packet import PacketFormat
-from audiodec.playback import Concealment, Rows
+from audiodec.bitstream.packet import Arrived, PacketFormat
+from audiodec.playback import AHEAD_FRAMES, Concealment, Rows
 from audiodec.runtime.base import Runtime
 from audiodec.serve.slots import Slots
 
@@ -49,34 +49,52 @@ class DecoderBatch:
     def __init__(self, runtime: Runtime, capacity: int) -> None:
         self._runtime = runtime
         self._slots = Slots(runtime.decoder_state(capacity))
-        self._concealment = Concealment(runtime.info.codec, capacity)
+        self._concealment = Concealment(runtime, capacity)
 
     def reset(self, rows: Rows) -> None:
         """Let new streams begin in these rows."""
         self._slots.reset(rows)
         self._concealment.reset(rows)
 
-    def decode(
-        self, rows: Rows, packets: list[list[bytes | None]], format: PacketFormat
-    ) -> Samples:
-        """Decode the same number of packets of each stream to audio in [-1, 1].
+    def decode(self, rows: Rows, packets: list[list[Arrived]], format: PacketFormat) -> Samples:
+        """The same number of packets of each stream -> audio in [-1, 1].
 
         Args:
-            packets: of each stream, checked; None where one was lost, which is never a stream's
-                first: what is lost before that is silence and no work.
+            packets: of each stream, checked; what is lost of them is never a stream's first: what
+                is lost before that is silence and no work.
             format: of the packets.
 
         Returns:
             [len(rows), channels, packets * frames * hop].
         """
         count = len(packets[0])
-        lost = np.array([[packet is None for packet in own] for own in packets])
-        codes = unpack_all([packet or b"" for own in packets for packet in own], format)
-        codes = codes.reshape(len(rows), count, format.codebooks, format.frames)
-        filled = [self._concealment.fill(rows, codes[:, i], lost[:, i]) for i in range(count)]
+        # A packet at a time, as a stream is concealed alone; the decoder then takes all at once.
+        turns = [[own[i] for own in packets] for i in range(count)]
+        filled, gains = [], []
+        for turn in turns:
+            lost = np.array([arrived.packet is None for arrived in turn])
+            incomplete = lost | [arrived.coarse for arrived in turn]
+            codes = _codes([[arrived.packet] for arrived in turn], format)
+            ahead = _ahead(turn, format) if incomplete.any() else None
+            filled.append(self._concealment.fill(rows, codes, incomplete, ahead))
+            gains.append(self._concealment.gains(rows, format.samples, lost))
         state = self._slots.take(rows)
-        audio, state = self._runtime.decode(np.concatenate(filled, axis=2), state)
+        latents = np.concatenate(filled, axis=2)
+        audio, state = self._runtime.decode_quantized(latents, state)
         self._slots.put(rows, state)
-        pieces = np.split(np.clip(audio, -1, 1), count, axis=2)
-        faded = [self._concealment.fade(rows, own, lost[:, i]) for i, own in enumerate(pieces)]
-        return np.concatenate(faded, axis=2)
+        return np.clip(audio, -1, 1) * np.concatenate(gains, axis=1)[:, None]
+
+
+def _ahead(turn: list[Arrived], format: PacketFormat) -> Codes:
+    """Codes of what is ahead of each stream's packet, [streams, codebooks, frames]."""
+    most = -(-AHEAD_FRAMES // format.frames)
+    near = [list(arrived.ahead[:most]) for arrived in turn]
+    return _codes([own + [None] * (most - len(own)) for own in near], format)
+
+
+def _codes(packets: list[list[bytes | None]], format: PacketFormat) -> Codes:
+    """Packets of each stream, as many of each -> codes [streams, codebooks, frames]; -1 where one
+    is absent."""
+    flat = unpack_all([packet or b"" for own in packets for packet in own], format)
+    parts = flat.reshape(len(packets), -1, format.codebooks, format.frames)
+    return parts.transpose(0, 2, 1, 3).reshape(len(packets), format.codebooks, -1)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from websockets.asyncio.server import ServerConnection
 
+from audiodec.bitstream.packet import Arrived
 from audiodec.serve.messages import Hello
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.pcm import from_pcm, to_pcm
@@ -73,7 +74,7 @@ class Messages:
         if isinstance(self._stream, EncoderStream):
             await self._stream.write(from_pcm(message, self._format, self._stream.channels))
         else:
-            await self._stream.write(message or None)
+            await self._stream.write(Arrived(message or None))
 
     def end(self) -> None:
         self._stream.end()

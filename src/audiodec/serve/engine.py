@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from audiodec.arrays import Samples
-from audiodec.bitstream.packet import PacketFormat
+from audiodec.bitstream.packet import Arrived, PacketFormat
 from audiodec.errors import AudioDecError
 from audiodec.playback import Rows
 from audiodec.runtime.base import Runtime
@@ -150,7 +150,7 @@ class Engine:
         return work()
 
     def _decode(
-        self, rows: Rows, packets: list[list[bytes | None]], format: PacketFormat
+        self, rows: Rows, packets: list[list[Arrived]], format: PacketFormat
     ) -> list[list[Samples]]:
         audio = self._decoder.decode(rows, packets, format)
         return [np.split(own, len(packets[0]), axis=1) for own in audio]

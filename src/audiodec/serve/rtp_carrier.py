@@ -15,7 +15,7 @@ from audiodec.arrays import Samples
 from audiodec.call.transport import MAX_BEHIND_S
 from audiodec.errors import FormatError
 from audiodec.rtp.packet import MAX_DATAGRAM, SPEECH, RtpPacket
-from audiodec.rtp.payload import Payload, to_bytes
+from audiodec.rtp.payload import Form, Payload, to_bytes
 from audiodec.rtp.receiver import Reception, Turn
 from audiodec.serve.datagrams import Leg, ignore
 from audiodec.serve.messages import Close, RequestError
@@ -111,7 +111,7 @@ class RtpEncoder(_Rtp):
         format = self._stream.format
         while (packets := await self._stream.read()) is not None:
             for packet in packets:
-                payload = to_bytes(Payload(packet, {}), format)
+                payload = to_bytes(Payload(packet, {}), format, Form.OLDER)
                 self._leg.send(SPEECH, self._timestamp, payload)
                 self._timestamp += format.samples
 
@@ -160,8 +160,8 @@ class RtpDecoder(_Rtp):
         turn = self._reception.due(now)
         self._turns.append((turn, self._timestamp))
         self._timestamp += self._size
-        for packet in turn.packets:
-            await self._stream.write(packet)
+        for arrived in turn.packets:
+            await self._stream.write(arrived)
 
     async def _send(self) -> None:
         decoded: deque[Samples] = deque()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from audiodec.arrays import Samples
+from audiodec.bitstream.packet import Arrived
 from audiodec.config import CodecConfig
 
 MAX_UNREAD_S = 1.0  # seconds of output kept for a slow reader; then the stream stands still
@@ -176,21 +177,22 @@ class DecoderStream(Stream):
         self, config: CodecConfig, row: int, frames: int, wake: Callable[[], None]
     ) -> None:
         super().__init__(config, row, frames, wake)
-        self._inbox: deque[bytes | None] = deque()
+        self._inbox: deque[Arrived] = deque()
         self._started = False
 
     @property
     def complete(self) -> int:
         return len(self._inbox)
 
-    async def write(self, packet: bytes | None) -> None:
-        """Add a packet, None for a lost one; returns once it fits the inbox.
+    async def write(self, arrived: Arrived) -> None:
+        """Add what has come of a packet; returns once it fits the inbox.
 
         Raises:
             FormatError: the bytes are no packet of this stream.
         """
-        if packet is not None:
+        for packet in filter(None, (arrived.packet, *arrived.ahead)):
             self.format.codebooks_of(packet)
+        if arrived.packet is not None:
             self._started = True
         elif not self._started:  # no work: silence
             await self._wait_for(lambda: len(self._outbox) < self._outbox_size)
@@ -198,8 +200,8 @@ class DecoderStream(Stream):
             self.deliver([np.zeros((self._config.channels, self._size), np.float32)])
             return
         await self._wait_for(lambda: len(self._inbox) < self._outbox_size)
-        self._inbox.append(packet)
+        self._inbox.append(arrived)
         self._wake()
 
-    def _take(self, packets: int) -> list[bytes | None]:
+    def _take(self, packets: int) -> list[Arrived]:
         return [self._inbox.popleft() for _ in range(packets)]
