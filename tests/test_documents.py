@@ -36,6 +36,10 @@ SHORTER: dict[str, dict[str, str]] = {
         "--key-file call.key   # there": "--key-file call.key --input b.wav --output d.wav",
     },
     "docs/listening.md": {"listen serve test": "listen serve test --port 8100"},
+    "docs/loss.md": {
+        "speech-48k my-model": "speech-48k my-model --steps 2",
+        "--burst 1 --burst 3": "--burst 3 --metric ESTOI",
+    },
     "docs/metrics.md": {"quality clips": "quality clips --codec ours --bitrate 6"},
     "docs/published.md": {"--eager": "--eager --windows 10"},
     "docs/serve.md": {"--host 0.0.0.0": "--host 127.0.0.1 --port 8767"},

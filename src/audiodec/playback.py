@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from audiodec.arrays import Codes, Samples
 from audiodec.runtime.base import Runtime
 
-PAST_FRAMES, AHEAD_FRAMES = 32, 15  # around lost frames, from which they are guessed
+PAST_FRAMES, AHEAD_FRAMES = 20, 9  # around lost frames, from which they are guessed
 PIECE_FRAMES = 24  # guessed at once
 HOLD_S = 0.1  # for which guesses are as loud as they come; none where frames are only repeated
 FADE_OUT_S = 0.06  # in which concealment then fades to silence
@@ -93,11 +93,13 @@ class Concealment:
             return repeated
         around = np.concatenate([self._past[rows], latents], axis=2)
         shares = np.concatenate([self._known[rows], known], axis=1)
-        guessed = repeated.copy()
-        guessed[heard] = self._guess(around[heard], shares[heard])[
-            ..., PAST_FRAMES : PAST_FRAMES + frames
-        ]
-        return guessed
+        guess = self._guess(around[heard], shares[heard])
+        repeated[heard] = np.where(
+            known[heard, None, :frames] < 1,
+            guess[..., PAST_FRAMES : PAST_FRAMES + frames],
+            latents[heard, :, :frames],
+        )
+        return repeated
 
     def _keep(self, rows: Rows, latents: Samples, known: Samples) -> None:
         self._past[rows] = np.concatenate([self._past[rows], latents], axis=2)[..., -PAST_FRAMES:]
