@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import functools
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 
 from audiodec.call.network import gilbert
 from audiodec.rtp.control import Controller
+from audiodec.rtp.payload import Form
 from audiodec.rtp.receiver import Receiver
-from tests.call_tools import BITRATES, FORMAT, SIZE, SSRC, OneWay
+from tests.call_tools import BITRATES, FORMAT, PERIOD, SIZE, SSRC, OneWay
 from tests.test_js import run_js
 
 JITTERY = {"delay": 0.05, "jitter": 0.03, "duplicated": 0.05, "reordered": 0.05, "seed": 3}
@@ -32,7 +34,9 @@ CALLS: dict[str, dict[str, Any]] = {
 class LoudDecoder:
     """Sound of a loudness that the number in its packet tells."""
 
-    def decode(self, packet: bytes | None) -> np.ndarray:
+    def decode(
+        self, packet: bytes | None, *, coarse: bool = False, ahead: Sequence[bytes | None] = ()
+    ) -> np.ndarray:
         number = int.from_bytes(packet[:2], "big") >> 6 if packet else 0
         return np.full(SIZE, 0.001 if number * 37 % 50 < 25 else 0.25, np.float32)
 
@@ -63,6 +67,7 @@ def record(monkeypatch: pytest.MonkeyPatch, seconds: float, call: dict[str, Any]
     recording = Recording()
     monkeypatch.setattr("tests.call_tools.Receiver", lambda *_: recording)
     way = OneWay(**call)
+    way.sender._payloader.form = Form.OLDER  # all that JavaScript understands
     for second in range(0, int(seconds), 2):
         block = np.full(SIZE, 0.1 if second % 4 == 2 else 0.0001, np.float32)
         way.clock.at(second, functools.partial(setattr, way, "block", block))
@@ -78,8 +83,8 @@ def replay(events: list[tuple[float, bytes | None]]) -> tuple[Receiver, list[lis
             receiver.receive(datagram, now)
             continue
         turn = receiver.due(now)
-        receiver.sound(turn, [LoudDecoder().decode(packet) for packet in turn.packets])
-        packets = [None if packet is None else _text(packet) for packet in turn.packets]
+        receiver.sound(turn, [LoudDecoder().decode(own.packet) for own in turn.packets])
+        packets = [_text(own.packet) for own in turn.packets]
         turns.append([packets, turn.noise, receiver.buffer.depth])
     return receiver, turns
 
@@ -95,7 +100,11 @@ def test_the_same_arrivals_give_the_same_decisions(
     events = record(monkeypatch, 60, CALLS[name]).events
     chance = random.Random(2)
     reports = [
-        (chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3]), chance.choice([None, 0.1, 0.2, 0.4]))
+        (
+            chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3]),
+            chance.choice([None, 0.1, 0.2, 0.4]),
+            chance.choice([None, 0, 1.5, 3, 8]),
+        )
         for _ in range(200)
     ]
     said = run_js(
@@ -118,7 +127,7 @@ def test_the_same_arrivals_give_the_same_decisions(
         sequence.received, sequence.lost, sequence.missing, sequence.highest, sequence.jitter,
         sequence.interval(),
     ] == said["sequence"]  # fmt: skip
-    controller = Controller(BITRATES, BITRATES[-1])
+    controller = Controller(BITRATES, BITRATES[-1], PERIOD)
     settings = [controller.update(*report) for report in reports]
     assert said["settings"] == [
         [s.bitrate, list(s.redundancy.distances), s.redundancy.codebooks] for s in settings

@@ -33,9 +33,10 @@ for (const [now, datagram] of events) {
   turns.push([packets, turn.noise, receiver.buffer.depth]);
 }
 const { received, lost, missing, highest, jitter } = receiver.sequence;
-const controller = new Controller(bitrates, bitrates[bitrates.length - 1]);
-const settings = reports.map((/** @type {[number, number | null]} */ [loss, trip]) => {
-  const { bitrate, redundancy } = controller.update(loss, trip);
+const period = packetFormat.samples / format.sample_rate;
+const controller = new Controller(bitrates, bitrates[bitrates.length - 1], period);
+const settings = reports.map((/** @type {[number, number | null, number | null]} */ report) => {
+  const { bitrate, redundancy } = controller.update(...report);
   return [bitrate, redundancy.distances, redundancy.codebooks];
 });
 const interval = receiver.sequence.interval();

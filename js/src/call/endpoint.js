@@ -53,7 +53,7 @@ export class Endpoint {
     const [ssrc] = crypto.getRandomValues(new Uint32Array(1));
     this._ssrc = ssrc || 1;
     this._sender = new Sender(encoder, new Payloader(this._format), this._ssrc, dtx);
-    this._controller = new Controller(info.bitrates, encoder.bitrate);
+    this._controller = new Controller(info.bitrates, encoder.bitrate, this.period);
     this._sender.setting = this._controller.setting;
     const own = { ssrc: this._ssrc, first: this._sender.first };
     this._handshake = new Handshake(own, info.weightsHash, framesPerPacket);

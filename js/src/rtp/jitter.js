@@ -13,6 +13,7 @@
 
 const WINDOW_ARRIVALS = 500; // whose delays are remembered: 10 s of 20 ms
 const QUANTILE = 0.99; // of packets that should be in time
+const COPY_QUANTILE = 0.9; // of copies that should be: they replace few packets, and delay all
 const START_S = 0.06; // seconds of buffering until delays are known
 const KNOWN_AFTER_ARRIVALS = 100; // after which they are
 const MAX_JITTER_S = 0.4; // seconds at most that the jitter, and that copies, may add
@@ -72,8 +73,13 @@ class Delays {
     return this._sorted[0];
   }
 
-  get quantile() {
-    return this._sorted[Math.floor(QUANTILE * (this._sorted.length - 1))];
+  /**
+   * The delay that this share of packets meets.
+   *
+   * @param {number} share
+   */
+  quantile(share) {
+    return this._sorted[Math.floor(share * (this._sorted.length - 1))];
   }
 }
 
@@ -161,11 +167,13 @@ export class JitterBuffer {
 
   /** The delay at which packets should be played, seconds. */
   get target() {
-    const { lowest, quantile } = this._delays;
-    let jitter = quantile - lowest;
-    if (this._delays.length < KNOWN_AFTER_ARRIVALS) jitter = Math.max(jitter, START_S);
-    const copies = Math.min(this.reach * this.period, MAX_JITTER_S);
-    return lowest + Math.min(jitter, MAX_JITTER_S) + copies;
+    const delays = this._delays;
+    const { lowest } = delays;
+    let jitter = Math.min(delays.quantile(QUANTILE) - lowest, MAX_JITTER_S);
+    const ofCopies = Math.min(delays.quantile(COPY_QUANTILE) - lowest, MAX_JITTER_S);
+    if (delays.length < KNOWN_AFTER_ARRIVALS) jitter = Math.max(jitter, START_S);
+    const reach = Math.min(this.reach * this.period, MAX_JITTER_S);
+    return lowest + Math.max(jitter, reach + ofCopies);
   }
 
   /**

@@ -75,9 +75,7 @@ def over_network(
     sender = Sender(encoder, Payloader(format), 1, sequence=0, timestamp=0)
     receiver = Receiver(codec.decoder(frames), format, 1)
     controller, clock = Controller(codec.bitrates, bitrate, format.seconds), SimulatedClock()
-    link = Link(
-        clock, receiver.receive, DELAY_S, network.jitter, network.lost, seed=network.seed
-    )
+    link = Link(clock, receiver.receive, DELAY_S, network.jitter, network.lost, seed=network.seed)
     blocks = iter(np.pad(samples, (0, -len(samples) % size)).reshape(-1, size))
     heard: list[Samples] = []
     latency: list[float] = []
@@ -147,7 +145,7 @@ def gilbert_pattern(loss: float, burst: float, seconds: float) -> Pattern:
 
 
 def read_trace(path: Path) -> Pattern:
-    """Read a recorded pattern: a text file with 0 for each packet of 20 ms that came, 1 for each lost.
+    """Read a recorded pattern: a text file, 0 for each packet of 20 ms that came, 1 for each lost.
 
     Raises:
         FormatError: it cannot be read, or has anything but 0, 1 and white space.

@@ -14,7 +14,7 @@ STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"))  # Okabe and Ito
 
 
 def draw(scores: Sequence[Score], path: Path) -> None:
-    """A panel for each metric, delay and rate, a curve for each codec; as SVG, PDF or PNG.
+    """Draw a panel for each metric, delay and rate, a curve for each codec; as SVG, PDF or PNG.
 
     Args:
         scores: of `evaluation.loss.measure`; its patterns are the x axis, in their order.

@@ -101,7 +101,7 @@ class ConcealmentNetwork(nn.Module):
         self.contract = nn.Sequential(RMSNorm(width), linear(width, dim, scale=0.1))
 
     def forward(self, latents: Tensor, known: Tensor) -> Tensor:
-        """What was lost, guessed.
+        """Guess what was lost.
 
         Args:
             latents: of the codebooks that are known, their mean taken off, [batch, dim, frames];

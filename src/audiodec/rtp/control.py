@@ -132,7 +132,7 @@ class Controller:
         return max(n for n, rung in enumerate(LADDER) if loss >= rung.loss)
 
     def _come_down(self) -> None:
-        """Take a calm report: after enough of them, go back to the whole bitrate, then fewer copies."""
+        """Take a calm report: enough of them restore the bitrate, then spare copies."""
         self._calm += 1
         if self._step < len(self._rates) - 1:
             if self._calm >= CALM_REPORTS:

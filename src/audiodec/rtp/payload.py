@@ -98,7 +98,7 @@ class _Reader:
         return len(self._data) - self._at
 
     def take(self, count: int) -> bytes:
-        """The next bytes. Raises FormatError when there are fewer."""
+        """Take the next bytes. Raises FormatError when there are fewer."""
         if count > self.left:
             raise FormatError(f"a payload of {len(self._data)} bytes ends too early")
         self._at += count

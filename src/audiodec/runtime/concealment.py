@@ -43,6 +43,6 @@ class ConcealmentGraph:
 
 
 def find_concealment(model: ModelFolders, threads: int = 1) -> ConcealmentGraph | None:
-    """The graph of a model's decoder; None where its folder has none."""
+    """Load the graph of a model's decoder; None where its folder has none."""
     path = model.decoder / CONCEALMENT
     return ConcealmentGraph(path, threads) if CONCEALMENT in model.info.files else None

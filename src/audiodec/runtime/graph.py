@@ -11,7 +11,7 @@ from audiodec.errors import ModelError
 
 
 def open_session(path: Path, threads: int) -> InferenceSession:
-    """A graph on the CPU.
+    """Load a graph for the CPU.
 
     Raises:
         ModelError: it cannot be loaded.

@@ -57,7 +57,7 @@ class DecoderBatch:
         self._concealment.reset(rows)
 
     def decode(self, rows: Rows, packets: list[list[Arrived]], format: PacketFormat) -> Samples:
-        """The same number of packets of each stream -> audio in [-1, 1].
+        """Decode the same number of packets of each stream to audio in [-1, 1].
 
         Args:
             packets: of each stream, checked; what is lost of them is never a stream's first: what
