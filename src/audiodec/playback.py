@@ -59,8 +59,11 @@ class Concealment:
             [len(rows), dim, frames].
         """
         frames = codes.shape[2]
-        following = codes[..., :0] if ahead is None else ahead[..., :AHEAD_FRAMES]
-        window = np.concatenate([codes, following], axis=2)
+        # What is absent is marked, not left out: streams of a batch are guessed as they are alone.
+        window = np.pad(codes, ((0, 0), (0, 0), (0, AHEAD_FRAMES)), constant_values=-1)
+        if ahead is not None:
+            near = ahead[..., :AHEAD_FRAMES]
+            window[..., frames : frames + near.shape[2]] = near
         latents = self._runtime.dequantize(window)
         known = (window >= 0).mean(1, dtype=np.float32)
         filled = latents[..., :frames].copy()
