@@ -163,7 +163,7 @@ def test_training_draws_runs_copies_and_a_present() -> None:
     assert set(np.unique(levels)) >= {0, 1, 2, 3, 4, 8}
     assert not guessed[levels == 8].any()
     assert 0.1 < guessed.mean() < 0.6
-    assert 0.2 < (levels[:, -1] == 0).mean() < 0.9
+    assert 0.5 < (levels[:, -1] == 0).mean() < 1  # the present is seldom at the end
 
 
 @pytest.mark.slow

@@ -51,12 +51,14 @@ class Heard:
         audio: from the moment the first sample was spoken on.
         latency: seconds from mouth to ear, one for every `PACKET_S` of audio.
         sent: bytes of all payloads.
+        seconds: in which they were sent.
         counts: of the receiver, see `rtp.receiver.Counts`.
     """
 
     audio: Samples
     latency: list[float]
     sent: int
+    seconds: float
     counts: dict[str, int]
 
 
@@ -101,9 +103,9 @@ def over_network(
     if adaptive:
         sender.setting = controller.setting
         every(clock, REPORT_EVERY_S, report, start=REPORT_EVERY_S)
-    run(clock, len(samples) / codec.sample_rate + 1)
+    run(clock, seconds := len(samples) / codec.sample_rate + 1)
     audio = np.concatenate([np.zeros(size // 2, np.float32), *heard])
-    return Heard(audio, latency, sender.octets, receiver.counts.as_dict())
+    return Heard(audio, latency, sender.octets, seconds, receiver.counts.as_dict())
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def measure(
         )
     for pattern in patterns:
         for family, heard in _calls(codec, bitrate, speech.call, pattern, jitter):
-            kbps = heard.sent * 8 / speech.seconds / 1000
+            kbps = heard.sent * 8 / heard.seconds / 1000
             for name, piece, start in zip(speech.names, speech.pieces, speech.starts, strict=True):
                 turn = int((start + len(piece) / 2) / RATE / PACKET_S)
                 late = heard.latency[turn] if heard.latency else 0.0
@@ -232,4 +234,4 @@ def _calls(
     for adaptive, what in ((False, ""), (True, " + redundancy")):
         yield f"AudioDec {bitrate:g}{what}", over_network(codec, call, bitrate, network, adaptive)
     opus, sent = Opus(bitrate, False).over_losses(call, pattern.lost, pattern.share)
-    yield f"Opus auto {bitrate:g} + FEC", Heard(opus, [], sent, {})
+    yield f"Opus auto {bitrate:g} + FEC", Heard(opus, [], sent, len(call) / RATE, {})
