@@ -108,4 +108,7 @@ def test_model_json_tells_all(small_folder: Path) -> None:
     info = json.loads((small_folder / "model.json").read_text())
     assert info["id"] == "small"
     assert info["codec"]["hop"] == 160
-    assert set(info["files"]) == {"weights.safetensors", "encoder.onnx", "decoder.onnx"}
+    assert set(info["files"]) == {
+        "weights.safetensors", "encoder.onnx", "decoder.onnx", "encoder.wasm.onnx",
+        "decoder.wasm.onnx",
+    }  # fmt: skip

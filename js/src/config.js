@@ -6,6 +6,9 @@ import { PacketFormat } from "./packet.js";
 export const WEIGHTS = "weights.safetensors";
 export const ENCODER = "encoder.onnx";
 export const DECODER = "decoder.onnx";
+/** The same two with operators that WebAssembly runs faster; older models have none. */
+export const WASM_ENCODER = "encoder.wasm.onnx";
+export const WASM_DECODER = "decoder.wasm.onnx";
 export const INFO = "model.json";
 
 const RATE_TOLERANCE_KBPS = 0.01;
@@ -53,6 +56,13 @@ export class ModelInfo {
     for (const name of [WEIGHTS, ENCODER, DECODER]) {
       if (!(name in this.files)) throw new ModelError(`${INFO} lists no ${name}`);
     }
+  }
+
+  /** File names of the encoder's and the decoder's graph. */
+  get graphs() {
+    return WASM_ENCODER in this.files && WASM_DECODER in this.files
+      ? [WASM_ENCODER, WASM_DECODER]
+      : [ENCODER, DECODER];
   }
 
   /** The first 8 bytes of the weights' SHA-256: what `.adc` files carry to name their decoder. */

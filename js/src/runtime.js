@@ -3,7 +3,7 @@
 import * as ort from "onnxruntime-web/wasm";
 
 import { Codebooks } from "./codebooks.js";
-import { DECODER, ENCODER, WEIGHTS } from "./config.js";
+import { WEIGHTS } from "./config.js";
 import { ModelError } from "./errors.js";
 
 /** @typedef {Record<string, ort.Tensor>} State */
@@ -28,9 +28,8 @@ export class Runtime {
     ort.env.wasm.numThreads = threads;
     ort.env.logLevel = "error";
     if (wasm !== undefined) ort.env.wasm.wasmPaths = String(wasm).replace(/\/?$/, "/");
-    const encoder = await Graph.start(model, ENCODER);
-    const decoder = await Graph.start(model, DECODER);
-    return new Runtime(model, encoder, decoder);
+    const [encoder, decoder] = model.info.graphs;
+    return new Runtime(model, await Graph.start(model, encoder), await Graph.start(model, decoder));
   }
 
   /**

@@ -107,8 +107,8 @@ test("a damaged or missing model is refused with the file's name", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "audiodec-"));
   await assert.rejects(load(folder), ModelError);
   await cp(MODEL, folder, { recursive: true });
-  await writeFile(path.join(folder, "decoder.onnx"), "damaged");
-  await assert.rejects(load(folder), /decoder\.onnx is damaged or changed/);
+  await writeFile(path.join(folder, "decoder.wasm.onnx"), "damaged");
+  await assert.rejects(load(folder), /decoder\.wasm\.onnx is damaged or changed/);
   await copyFile(path.join(MODEL, "MODEL_CARD.md"), path.join(folder, "model.json"));
   await assert.rejects(load(folder), /is no JSON/);
 });

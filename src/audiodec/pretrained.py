@@ -17,6 +17,8 @@ WEIGHTS, ENCODER, DECODER, INFO = (
     "model.json",
 )
 CONCEALMENT = "concealment.onnx"  # a model may have it; without, the last frame goes on
+# The same encoder and decoder for WebAssembly (js/), whose kernels are other ones; optional.
+WASM_ENCODER, WASM_DECODER = "encoder.wasm.onnx", "decoder.wasm.onnx"
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "speech-48k"
 

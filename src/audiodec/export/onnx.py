@@ -34,10 +34,18 @@ from audiodec.errors import ModelError
 from audiodec.export.joins import join_channels_last
 from audiodec.export.layers import for_graphs
 from audiodec.export.layout import squeeze_late
-from audiodec.export.translations import TRANSLATIONS
+from audiodec.export.translations import GENERAL, NATIVE
 from audiodec.nn.network import Network
 from audiodec.nn.streaming import State
-from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS, ModelFolders
+from audiodec.pretrained import (
+    DECODER,
+    ENCODER,
+    INFO,
+    WASM_DECODER,
+    WASM_ENCODER,
+    WEIGHTS,
+    ModelFolders,
+)
 from audiodec.runtime.base import NEXT, Runtime
 from audiodec.runtime.onnx import OnnxRuntime
 from audiodec.runtime.torch import TorchRuntime
@@ -45,6 +53,7 @@ from audiodec.runtime.torch import TorchRuntime
 OPSET = 23  # the first with RMSNormalization as one node
 STORED = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT}
 PARITY_CHUNKS = (1, 2, 97, 200)  # frames
+NATIVE_GRAPHS, WASM_GRAPHS = (ENCODER, DECODER), (WASM_ENCODER, WASM_DECODER)
 TOLERANCE = 1e-4  # of a full-scale waveform, between torch and onnxruntime
 
 
@@ -103,23 +112,9 @@ def export_model(
         }
         network.load_state_dict({k: v.float() for k, v in state.items()})
         (work / WEIGHTS).write_bytes(save(state))
-        config, form = network.config, for_graphs(network)
-        many_frames = torch.export.Dim("frames")
-        _export_graph(
-            EncoderGraph(form),
-            torch.zeros(2, config.channels, 3 * config.hop),
-            network.encoder.initial_state(2),
-            {2: config.hop * many_frames},
-            work / ENCODER,
-        )
-        _export_graph(
-            DecoderGraph(form),
-            torch.zeros(2, config.quantizer.dim, 3),
-            network.decoder.initial_state(2),
-            {2: many_frames},
-            work / DECODER,
-        )
-        names = (WEIGHTS, ENCODER, DECODER)
+        _export_graphs(for_graphs(network), work, NATIVE_GRAPHS, native=True)
+        _export_graphs(network, work, WASM_GRAPHS, native=False)
+        names = (WEIGHTS, *NATIVE_GRAPHS, *WASM_GRAPHS)
         hashes = {n: hashlib.sha256((work / n).read_bytes()).hexdigest() for n in names}
         info = dataclasses.replace(info, files=hashes)
         (work / INFO).write_text(json.dumps(to_data(info), indent=2) + "\n", encoding="utf-8")
@@ -128,16 +123,40 @@ def export_model(
     return info
 
 
+def _export_graphs(network: Network, folder: Path, names: tuple[str, str], native: bool) -> None:
+    """Write encoder and decoder."""
+    config, many_frames = network.config, torch.export.Dim("frames")
+    _export_graph(
+        EncoderGraph(network),
+        torch.zeros(2, config.channels, 3 * config.hop),
+        network.encoder.initial_state(2),
+        {2: config.hop * many_frames},
+        folder / names[0],
+        native,
+    )
+    _export_graph(
+        DecoderGraph(network),
+        torch.zeros(2, config.quantizer.dim, 3),
+        network.decoder.initial_state(2),
+        {2: many_frames},
+        folder / names[1],
+        native,
+    )
+
+
 def _export_graph(
     graph: EncoderGraph | DecoderGraph,
     example: Tensor,
     state: State,
     shape: dict[int, Any],
     path: Path,
+    native: bool,
 ) -> None:
     """Write one graph with its state as named inputs and outputs and a dynamic batch.
 
     Args:
+        native: in the layout of onnxruntime's kernels for CPUs; else with matrix products, which
+            are what its kernels for WebAssembly do fastest.
         shape: of `example`: dimension -> torch.export dimension, batch excluded.
     """
     batch = torch.export.Dim("batch", min=1)
@@ -151,7 +170,7 @@ def _export_graph(
             optimize=False,  # its rewriter drops "+ 1e-9" before a logarithm
             verbose=False,
             opset_version=OPSET,
-            custom_translation_table=TRANSLATIONS,
+            custom_translation_table=NATIVE if native else GENERAL,
             input_names=[graph.signal, *state],
             output_names=[*graph.outputs, *(key + NEXT for key in state)],
             dynamic_shapes={
@@ -162,10 +181,13 @@ def _export_graph(
     assert program is not None
     # Weights stay as they are: they live in the safetensors file.
     onnxscript.optimizer.fold_constants(program.model, should_fold=_no_weight)
-    squeeze_late(program.model.graph)
-    join_channels_last(program.model.graph)
+    if native:
+        squeeze_late(program.model.graph)
+        join_channels_last(program.model.graph)
     RemoveUnusedNodesPass()(program.model)
     model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # which lines of ours each came from: as large as the graph
     _share_weights(model, path.parent / WEIGHTS)
     onnx.save(model, path)
 
@@ -226,14 +248,18 @@ def check_parity(network: Network, folder: Path) -> None:
         0, 0.1, (2, network.config.channels, sum(PARITY_CHUNKS) * network.config.hop)
     )
     codes = random.integers(q.codebook_size, size=(2, q.codebooks, sum(PARITY_CHUNKS)))
-    latents, sound = _run(OnnxRuntime(model), audio.astype(np.float32), codes)
     true_latents, true_sound = _run(TorchRuntime(model), audio.astype(np.float32), codes)
-    worst = max(
-        float(np.abs(latents - true_latents).max() / np.abs(true_latents).max()),
-        float(np.abs(sound - true_sound).max() / max(1.0, float(np.abs(true_sound).max()))),
-    )
-    if not worst <= TOLERANCE:
-        raise ModelError(f"the exported graphs differ from torch by {worst:.1e} (> {TOLERANCE})")
+    for graphs in (NATIVE_GRAPHS, WASM_GRAPHS):
+        runtime = OnnxRuntime(model, graphs=graphs)
+        latents, sound = _run(runtime, audio.astype(np.float32), codes)
+        worst = max(
+            float(np.abs(latents - true_latents).max() / np.abs(true_latents).max()),
+            float(np.abs(sound - true_sound).max() / max(1.0, float(np.abs(true_sound).max()))),
+        )
+        if not worst <= TOLERANCE:
+            raise ModelError(
+                f"the graphs {', '.join(graphs)} differ from torch by {worst:.1e} (> {TOLERANCE})"
+            )
 
 
 def _run(runtime: Runtime, audio: Samples, codes: Codes) -> tuple[Samples, Samples]:

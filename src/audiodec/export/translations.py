@@ -56,10 +56,14 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
     return op.Squeeze(op.Transpose(y, perm=[0, 2, 3, 1]), [0])
 
 
-TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+Translations = dict[Callable[..., Any], Callable[..., Any]]
+GENERAL: Translations = {
     torch.ops.aten.index.Tensor: _index,
     torch.ops.aten.elu.default: _elu,
     torch.ops.aten.clamp.default: _clamp,
+}
+NATIVE: Translations = {  # for onnxruntime's blocked kernels, which WebAssembly has not
+    **GENERAL,
     torch.ops.aten.conv1d.default: _conv1d,
     torch.ops.aten.linear.default: _linear,
 }

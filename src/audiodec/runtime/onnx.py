@@ -24,6 +24,7 @@ class OnnxRuntime:
     Args:
         model: checked folders.
         threads: CPU threads of each operation.
+        graphs: file names of encoder and decoder.
 
     Raises:
         ModelError: a graph cannot be loaded.
@@ -31,16 +32,21 @@ class OnnxRuntime:
 
     name = "onnx"
 
-    def __init__(self, model: ModelFolders, threads: int = 1) -> None:
-        self._model, self._threads = model, threads
+    def __init__(
+        self,
+        model: ModelFolders,
+        threads: int = 1,
+        graphs: tuple[str, str] = (ENCODER, DECODER),
+    ) -> None:
+        self._model, self._threads, self._graphs = model, threads, graphs
         self.info = model.info
         self.codebooks = Codebooks.read(model.encoder / WEIGHTS)
-        self._encoder = _Graph(model.encoder / ENCODER, ["codes", "latents"], threads)
-        self._decoder = _Graph(model.decoder / DECODER, ["audio"], threads)
+        self._encoder = _Graph(model.encoder / graphs[0], ["codes", "latents"], threads)
+        self._decoder = _Graph(model.decoder / graphs[1], ["audio"], threads)
         self.concealment = find_concealment(model, threads)
 
-    def __reduce__(self) -> tuple[type[OnnxRuntime], tuple[ModelFolders, int]]:
-        return type(self), (self._model, self._threads)
+    def __reduce__(self) -> tuple[type[OnnxRuntime], tuple[ModelFolders, int, tuple[str, str]]]:
+        return type(self), (self._model, self._threads, self._graphs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxRuntime:
         return self
