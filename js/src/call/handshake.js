@@ -91,6 +91,7 @@ export class Handshake {
     if (data[3] === 0x31) {
       throw new ModelError("the other end runs audiodec 0.7 or older: update it");
     }
+    if (data[3] > MAGIC[3]) return; // of a newer end, which sends one for this end, too
     if (data.length !== SIZE) throw new FormatError(`a hello of ${data.length} bytes`);
     const view = viewOf(data);
     const nonce = data.slice(4, 20);

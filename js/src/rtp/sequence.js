@@ -122,6 +122,6 @@ export class Sequence {
     let seen = (this._seen >> BigInt(MAX_REORDER_PACKETS)) & ((1n << BigInt(fresh)) - 1n);
     let count = 0;
     for (; seen; seen >>= 1n) count += Number(seen & 1n);
-    return 1 - count / fresh;
+    return (fresh - count) / fresh;
   }
 }
