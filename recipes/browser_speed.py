@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 import audiodec
+from audiodec.audio_files.reading import read_audio
 from audiodec.pretrained import find_model
 
 JS = Path(__file__).parent.parent / "js"
@@ -112,7 +112,7 @@ def chromium(speech: np.ndarray) -> Times:
 
 
 def main() -> None:
-    speech = soundfile.read(SPEECH, dtype="float32")[0]
+    speech = np.ascontiguousarray(read_audio(str(SPEECH)).samples[:, 0])
     hop_ms = 1000 * 320 / 48000
     print("| runtime | load, ms | frames | encode, ms | decode, ms | of real time, p50 |")
     print("|---|---|---|---|---|---|")
