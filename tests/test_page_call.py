@@ -90,6 +90,17 @@ def wait_until(page: Page, name: str, least: float) -> dict[str, float]:
     raise AssertionError(f"{name} is {numbers(page).get(name)}, not {least}")
 
 
+def skip_where_too_busy(*pages: Page) -> None:
+    """Skip the test where the pages cannot speak and hear in real time, 50 packets a second."""
+    before = [numbers(page)["sent"] for page in pages]
+    began = time.monotonic()
+    pages[0].wait_for_timeout(10_000)
+    expected = 50 * (time.monotonic() - began)
+    sent = [numbers(page)["sent"] - first for page, first in zip(pages, before, strict=True)]
+    if min(sent) < 0.8 * expected:
+        pytest.skip(f"this machine is too busy: {sent} of {expected:.0f} packets were sent")
+
+
 def test_alone_in_a_room_every_control(browser: Browser, server: Served) -> None:
     with opened(
         browser, server.address("/call.html"), viewport={"width": 390, "height": 844}
@@ -136,6 +147,7 @@ def test_two_pages_talk(browser: Browser, server: Served) -> None:
             start(two)
             one.get_by_text("Connected: talk").wait_for()
             two.get_by_text("Connected: talk").wait_for()
+            skip_where_too_busy(one, two)
             for page in (one, two):
                 told = wait_until(page, "played", 500)
                 assert told["invalid"] == told["refused"] == told["foreign"] == 0
@@ -240,6 +252,7 @@ def test_a_page_and_a_python_end_talk_over_a_bad_way(
         link = start(page)
         with PythonEnd(codec, link, spoken, loss, monkeypatch) as end:
             page.get_by_text("Connected: talk").wait_for()
+            skip_where_too_busy(page)
             wait_until(page, "played", 1500)  # half a minute
             there, here = numbers(page), end.summary()
         page.get_by_text("The other end has hung up").wait_for()
