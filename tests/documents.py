@@ -168,4 +168,4 @@ class Scenario:
 
 
 PARSERS = {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}
-LANGUAGES = {"python", "sh", "bash", *PARSERS, *NO_CODE}
+LANGUAGES = {"python", "sh", "bash", "js", *PARSERS, *NO_CODE}

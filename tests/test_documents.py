@@ -133,6 +133,7 @@ def test_every_block_says_what_it_is() -> None:
         assert kind in ("", "slow", "background", "file", "skip"), block.where
         assert kind != "skip" or argument in REASONS, f"{block.where}: {argument!r}"
         assert kind != "background" or block.language in ("sh", "bash"), block.where
+        assert block.language != "js" or kind == "skip", f"{block.where}: only `make js` runs it"
 
 
 def test_every_fence_is_found() -> None:
