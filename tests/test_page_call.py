@@ -92,11 +92,11 @@ def wait_until(page: Page, name: str, least: float) -> dict[str, float]:
 
 def skip_where_too_busy(*pages: Page) -> None:
     """Skip the test where the pages cannot speak and hear in real time, 50 packets a second."""
-    before = [numbers(page)["sent"] for page in pages]
+    before = [numbers(page).get("sent", 0) for page in pages]
     began = time.monotonic()
     pages[0].wait_for_timeout(10_000)
     expected = 50 * (time.monotonic() - began)
-    sent = [numbers(page)["sent"] - first for page, first in zip(pages, before, strict=True)]
+    sent = [numbers(page).get("sent", 0) - first for page, first in zip(pages, before, strict=True)]
     if min(sent) < 0.8 * expected:
         pytest.skip(f"this machine is too busy: {sent} of {expected:.0f} packets were sent")
 
