@@ -173,7 +173,7 @@ def test_streams_decoded_together_sound_as_in_calls_of_their_own(
             turn = each.due(clock.now)
             rows, decoded = np.array([ssrc]), []
             for packet in turn.packets:
-                started[ssrc] |= packet is not None
+                started[ssrc] |= packet.packet is not None
                 audio = np.zeros(size, np.float32)
                 if started[ssrc]:
                     audio = batch.decode(rows, [[packet]], format)[0, 0]
