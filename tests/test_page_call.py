@@ -37,7 +37,7 @@ from audiodec.evaluation.metrics import pesq_wb
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# Not yet seen to pass: no machine was idle enough. Whoever has one, sets this and says what it does.
+# Not yet seen to pass: no machine was idle enough. Whoever has one sets this, and tells.
 in_real_time = pytest.mark.skipif(
     "AUDIODEC_REAL_TIME" not in os.environ, reason="AUDIODEC_REAL_TIME=1 tries calls in real time"
 )
