@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,3 +80,48 @@ def opened(browser: Browser, url: str, microphone: bool = True, **options: Any) 
 def assert_fits(page: Page) -> None:
     width = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width[0] <= width[1]
+
+
+# Of the page "call".
+
+
+def start(page: Page) -> str:
+    """Begin a call; its link."""
+    page.get_by_text("Settings").click()
+    page.get_by_label("Let the browser cancel echo and noise").uncheck()
+    page.get_by_role("button", name="a call").or_(page.get_by_role("button", name="Join")).click()
+    link = page.get_by_label("Give this link to the other end")
+    link.wait_for()
+    page.locator("#all").evaluate("details => { details.open = true; }")
+    return link.input_value()
+
+
+def numbers(page: Page) -> dict[str, float]:
+    """What the page tells of its call."""
+    rows = page.locator("#rows tr").evaluate_all(
+        "rows => rows.map((row) => [...row.children].map((cell) => cell.textContent))"
+    )
+    return {name.replace(" ", "_"): float(value) for name, value in rows if _is_number(value)}
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).lstrip("-").isdecimal()
+
+
+def wait_until(page: Page, name: str, least: float) -> dict[str, float]:
+    for _ in range(PATIENCE_MS // 200):
+        if numbers(page).get(name, 0) >= least:
+            return numbers(page)
+        page.wait_for_timeout(200)
+    raise AssertionError(f"{name} is {numbers(page).get(name)}, not {least}")
+
+
+def skip_where_too_busy(*pages: Page) -> None:
+    """Skip the test where the pages cannot speak and hear in real time, 50 packets a second."""
+    before = [numbers(page).get("sent", 0) for page in pages]
+    began = time.monotonic()
+    pages[0].wait_for_timeout(10_000)
+    expected = 50 * (time.monotonic() - began)
+    sent = [numbers(page).get("sent", 0) - first for page, first in zip(pages, before, strict=True)]
+    if min(sent) < 0.8 * expected:
+        pytest.skip(f"this machine is too busy: {sent} of {expected:.0f} packets were sent")

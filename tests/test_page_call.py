@@ -21,7 +21,18 @@ import pytest
 import soundfile
 
 import audiodec
-from tests.page_tools import PATIENCE_MS, assemble, assert_fits, chromium, hearing, opened
+from tests.page_tools import (
+    PATIENCE_MS,
+    assemble,
+    assert_fits,
+    chromium,
+    hearing,
+    numbers,
+    opened,
+    skip_where_too_busy,
+    start,
+    wait_until,
+)
 from tests.serve_tools import Served
 
 pytest.importorskip("aiortc", reason="the extra `live` is not installed")
@@ -35,7 +46,7 @@ from audiodec.call.signals import Description
 from audiodec.evaluation.metrics import pesq_wb
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 # Not yet seen to pass: no machine was idle enough. Whoever has one sets this, and tells.
 in_real_time = pytest.mark.skipif(
@@ -62,48 +73,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory, spoken: np.ndarray) -> Ite
 def server(serve_rooms: Callable[..., Served], tmp_path: Path) -> Iterator[Served]:
     with serve_rooms(ice=[], folders=assemble(tmp_path / "pages")) as server:
         yield server
-
-
-def start(page: Page) -> str:
-    """Begin a call; its link."""
-    page.get_by_text("Settings").click()
-    page.get_by_label("Let the browser cancel echo and noise").uncheck()
-    page.get_by_role("button", name="a call").or_(page.get_by_role("button", name="Join")).click()
-    link = page.get_by_label("Give this link to the other end")
-    link.wait_for()
-    page.locator("#all").evaluate("details => { details.open = true; }")
-    return link.input_value()
-
-
-def numbers(page: Page) -> dict[str, float]:
-    """What the page tells of its call."""
-    rows = page.locator("#rows tr").evaluate_all(
-        "rows => rows.map((row) => [...row.children].map((cell) => cell.textContent))"
-    )
-    return {name.replace(" ", "_"): float(value) for name, value in rows if _is_number(value)}
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).lstrip("-").isdecimal()
-
-
-def wait_until(page: Page, name: str, least: float) -> dict[str, float]:
-    for _ in range(PATIENCE_MS // 200):
-        if numbers(page).get(name, 0) >= least:
-            return numbers(page)
-        page.wait_for_timeout(200)
-    raise AssertionError(f"{name} is {numbers(page).get(name)}, not {least}")
-
-
-def skip_where_too_busy(*pages: Page) -> None:
-    """Skip the test where the pages cannot speak and hear in real time, 50 packets a second."""
-    before = [numbers(page).get("sent", 0) for page in pages]
-    began = time.monotonic()
-    pages[0].wait_for_timeout(10_000)
-    expected = 50 * (time.monotonic() - began)
-    sent = [numbers(page).get("sent", 0) - first for page, first in zip(pages, before, strict=True)]
-    if min(sent) < 0.8 * expected:
-        pytest.skip(f"this machine is too busy: {sent} of {expected:.0f} packets were sent")
 
 
 def test_alone_in_a_room_every_control(browser: Browser, server: Served) -> None:
