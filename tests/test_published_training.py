@@ -252,6 +252,9 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     recipe_file: Path, tmp_path: Path, stages: list[dict[str, Any]]
 ) -> None:
     settings = {**yaml.safe_load(recipe_file.read_text())["quantization"], "dead_below": 0.02}
+    # Few steps: by the third, rounding has grown from 1e-7 to a quarter of the encoder's gradient
+    # (the logarithm of nearly silent bins), with one process as with two.
+    stages = [{**stage, "steps": 3} for stage in stages]
     path = change(recipe_file, stages=stages, quantization={**settings, "centred": True})
     command = [sys.executable, "-m", "audiodec", "train"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -263,13 +266,11 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     one, two = (losses(tmp_path / f"run{n}") for n in (1, 2))
     assert one.keys() == two.keys()
     for name, values in one.items():
-        # Against an adversary rounding grows from step to step; the first steps and the mean agree.
-        for a, b in ((values[:3], two[name][:3]), (np.mean(values), np.mean(two[name]))):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(values, two[name], rtol=1e-4, atol=1e-5, err_msg=name)
     codebooks = [
         checkpoint.load(tmp_path / f"run{n}")["codec"]["quantizer.codebooks"] for n in (1, 2)
     ]
-    np.testing.assert_allclose(codebooks[0], codebooks[1], atol=1e-4)
+    np.testing.assert_allclose(codebooks[0], codebooks[1], atol=1e-5)
     # A checkpoint of two processes goes on with one.
     resumed = Trainer.resume(tmp_path / "run2")
     assert resumed.step == sum(stage["steps"] for stage in stages)
