@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,9 @@ from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS
 torch.set_num_threads(1)
 settings.register_profile("any-speed", deadline=None)  # shared machines pause
 settings.load_profile("any-speed")
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    # Below nohup. The tests still ignore it; programs that they start no longer inherit that.
+    signal.signal(signal.SIGHUP, lambda *_: None)
 NOTHING_MAY_SKIP = "AUDIODEC_NOTHING_MAY_SKIP" in os.environ  # set by .ci/run
 SPEECH = Path(audiodec.__file__).parent / "assets" / "speech.flac"
 

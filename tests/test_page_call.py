@@ -276,6 +276,8 @@ def test_a_hostile_end_harms_nobody(
                     message = bytes([0x80, int(rng.choice([97, 98, 200]))]) + data
                 elif kind == 4:
                     message = data.hex()
+                if channel.readyState != "open":  # a page may give up an end that says no hello
+                    break
                 channel.send(message)
                 sent += 1
                 if sent % 20 == 0:
@@ -292,7 +294,7 @@ def test_a_hostile_end_harms_nobody(
             attacking = pool.submit(lambda: asyncio.run(attack(link)))
             while not attacking.done():
                 page.wait_for_timeout(100)
-            assert attacking.result() == 2000
+            assert attacking.result() >= 100
         page.get_by_text("Waiting for").wait_for()
         page.get_by_role("button", name="Hang up").click()
         page.get_by_text("The call is over").wait_for()
