@@ -18,6 +18,7 @@ from audiodec.arrays import Samples
 from audiodec.call.endpoint import Endpoint
 from audiodec.call.network import gilbert
 from audiodec.errors import ModelError
+from audiodec.rtp.packet import COMPACT, RtpPacket
 from tests.test_js import JS
 
 PACKET_TIMES_ON_THE_WAY = 2
@@ -80,6 +81,7 @@ def test_python_and_javascript_hold_a_call(
     there_in: list[list[bytes]] = [[] for _ in range(PACKET_TIMES_ON_THE_WAY)]
     here_in: list[list[bytes]] = [[] for _ in range(PACKET_TIMES_ON_THE_WAY)]
     heard_here, heard_there = [], []
+    last_here = last_there = b""
     with other_end(codec) as there:
         for turn in range(len(spoken) + 100):
             now, ended = START + turn * period, turn >= len(spoken)
@@ -91,10 +93,14 @@ def test_python_and_javascript_hold_a_call(
             if ended:
                 here.end()
             sent = here.write(block) + here.poll(now)
+            if not ended and turn > 50:
+                last_here, last_there = sent[0], answers[0]
             heard_here.append(here.pull(now))
             there_in.append([d for d in sent if not next(lost)])
             here_in.append([d for d in answers if not next(lost)])
     ours, theirs = here.summary(now), there.summary
+    for speech_packet in (last_here, last_there):
+        assert RtpPacket.parse(speech_packet).payload_type == COMPACT
     assert ours["connected"]
     assert theirs["connected"]
     assert here.left

@@ -22,6 +22,9 @@ from tests.test_js import run_js
 JITTERY = {"delay": 0.05, "jitter": 0.03, "duplicated": 0.05, "reordered": 0.05, "seed": 3}
 CALLS: dict[str, dict[str, Any]] = {
     "losses": {"network": {**JITTERY, "lost": gilbert(0.1, 3, 1)}, "adaptive": True},
+    "losses, older form": {
+        "network": {**JITTERY, "lost": gilbert(0.1, 3, 1)}, "adaptive": True,
+    },
     "fast clock": {"network": JITTERY, "ppm": 3000},
     "slow clock": {"network": JITTERY, "ppm": -3000},
     "silences": {"network": {**JITTERY, "lost": gilbert(0.02, 2, 5)}, "dtx": True},
@@ -62,12 +65,14 @@ class Recording(Receiver):
         return super().pull(now)
 
 
-def record(monkeypatch: pytest.MonkeyPatch, seconds: float, call: dict[str, Any]) -> Recording:
+def record(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, call: dict[str, Any], form: Form
+) -> Recording:
     """What a receiver got in a call, two seconds of speech after two of silence."""
     recording = Recording()
     monkeypatch.setattr("tests.call_tools.Receiver", lambda *_: recording)
     way = OneWay(**call)
-    way.sender._payloader.form = Form.OLDER  # all that JavaScript understands
+    way.sender._payloader.form = form
     for second in range(0, int(seconds), 2):
         block = np.full(SIZE, 0.1 if second % 4 == 2 else 0.0001, np.float32)
         way.clock.at(second, functools.partial(setattr, way, "block", block))
@@ -97,7 +102,8 @@ def _text(data: bytes | None) -> str | None:
 def test_the_same_arrivals_give_the_same_decisions(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events = record(monkeypatch, 60, CALLS[name]).events
+    form = Form.OLDER if "older" in name else Form.COMPACT
+    events = record(monkeypatch, 60, CALLS[name], form).events
     chance = random.Random(2)
     reports = [
         (
@@ -125,7 +131,7 @@ def test_the_same_arrivals_give_the_same_decisions(
     sequence = python.sequence
     assert [
         sequence.received, sequence.lost, sequence.missing, sequence.highest, sequence.jitter,
-        sequence.interval(),
+        sequence.interval(), sequence.burst,
     ] == said["sequence"]  # fmt: skip
     controller = Controller(BITRATES, BITRATES[-1], PERIOD)
     settings = [controller.update(*report) for report in reports]

@@ -44,7 +44,7 @@ console.log(
   JSON.stringify({
     turns,
     counts: receiver.counts,
-    sequence: [received, lost, missing, highest, jitter, interval],
+    sequence: [received, lost, missing, highest, jitter, interval, receiver.sequence.burst],
     settings,
   }),
 );

@@ -2,7 +2,7 @@
 
 import { ConfigError, FormatError } from "../errors.js";
 import { Controller } from "../rtp/control.js";
-import { isRtcp, MAX_DATAGRAM } from "../rtp/packet.js";
+import { COMPACT, isRtcp, MAX_DATAGRAM, SPEECH } from "../rtp/packet.js";
 import { MAX_FRAMES, MAX_PAYLOAD, Payloader } from "../rtp/payload.js";
 import { Counts, Receiver } from "../rtp/receiver.js";
 import { middle, NOTHING_HEARD, parseReport, reportBytes, roundTrip } from "../rtp/rtcp.js";
@@ -52,7 +52,8 @@ export class Endpoint {
     this._rate = info.sampleRate;
     const [ssrc] = crypto.getRandomValues(new Uint32Array(1));
     this._ssrc = ssrc || 1;
-    this._sender = new Sender(encoder, new Payloader(this._format), this._ssrc, dtx);
+    this._payloader = new Payloader(this._format);
+    this._sender = new Sender(encoder, this._payloader, this._ssrc, dtx);
     this._controller = new Controller(info.bitrates, encoder.bitrate, this.period);
     this._sender.setting = this._controller.setting;
     const own = { ssrc: this._ssrc, first: this._sender.first };
@@ -150,7 +151,7 @@ export class Endpoint {
   async poll(now) {
     const due = [];
     if (this._handshake.owes && now >= this._greetAt) {
-      due.push(await this._handshake.hello());
+      due.push(...(await this._handshake.hellos()));
       this._greetAt = now + GREET_EVERY_S;
       this._handshake.owes = !this.connected;
     }
@@ -199,6 +200,7 @@ export class Endpoint {
     if (state !== before.state || agreed !== before.agreed || called !== before.called) {
       this._greetAt = now;
     }
+    this._payloader.form = handshake.compact ? COMPACT : SPEECH;
     if (agreed && agreed !== before.agreed) {
       this._receiver = new Receiver(this._decoder, this._format, agreed.ssrc, agreed.first);
     }
@@ -253,7 +255,7 @@ export class Endpoint {
     if (!report.heard) return;
     this._far = report;
     this._roundTrip = roundTrip(report, now);
-    this._sender.setting = this._controller.update(report.loss, this._roundTrip);
+    this._sender.setting = this._controller.update(report.loss, this._roundTrip, report.burst);
   }
 
   /**
@@ -273,6 +275,7 @@ export class Endpoint {
           jitter: sequence.jitter,
           last: this._last,
           held: this._last ? now - this._lastAt : 0,
+          burst: this._handshake.compact ? sequence.burst : null,
         };
     const own = { ssrc: this._ssrc, time: now, timestamp, packets, octets };
     return this._sent(reportBytes({ ...own, ...heard, ended: this._ended, hungUp }, this._rate));

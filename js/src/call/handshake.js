@@ -13,7 +13,9 @@ import { viewOf } from "../container.js";
 import { FormatError, ModelError } from "../errors.js";
 
 const FAMILY = "ADc"; // what every hello begins with
-const MAGIC = new TextEncoder().encode(`${FAMILY}2`);
+// An end greets in two forms that differ in this alone: ends that know only the first need no more.
+const BASIC = new TextEncoder().encode(`${FAMILY}2`);
+const COMPACT = new TextEncoder().encode(`${FAMILY}3`);
 const NONCE_SIZE = 16;
 const TAG_SIZE = 32;
 const SIZE = 52 + TAG_SIZE;
@@ -51,6 +53,11 @@ export class Handshake {
     this.agreed = null;
     /** Whether the other end needs a hello. */
     this.owes = true;
+    /**
+     * Whether the other end has greeted in the newer form: it understands compact payloads and
+     * reports of bursts.
+     */
+    this.compact = false;
     this._stream = stream;
     this._offer = Uint8Array.of(...weights, frames);
     this._nonce = crypto.getRandomValues(new Uint8Array(NONCE_SIZE));
@@ -64,11 +71,16 @@ export class Handshake {
     return this._theirs !== null;
   }
 
-  /** What to send now. */
-  async hello() {
+  /** What to send now: in both forms, until it is clear that the newer is understood. */
+  hellos() {
+    return Promise.all((this.compact ? [COMPACT] : [COMPACT, BASIC]).map((form) => this._hello(form)));
+  }
+
+  /** @param {Uint8Array} form */
+  async _hello(form) {
     const bytes = new Uint8Array(SIZE);
     const view = viewOf(bytes);
-    bytes.set(MAGIC);
+    bytes.set(form);
     bytes.set(this._nonce, 4);
     if (this._theirs) bytes.set(this._theirs, 20);
     view.setUint32(36, this._stream.ssrc);
@@ -91,15 +103,15 @@ export class Handshake {
     if (data[3] === 0x31) {
       throw new ModelError("the other end runs audiodec 0.7 or older: update it");
     }
-    if (data[3] > MAGIC[3]) return; // of a newer end, which sends one for this end, too
     if (data.length !== SIZE) throw new FormatError(`a hello of ${data.length} bytes`);
     const view = viewOf(data);
     const nonce = data.slice(4, 20);
     const answers = same(data.subarray(20, 36), this._nonce);
     const stream = { ssrc: view.getUint32(36), first: view.getUint16(40) };
+    const form = data.subarray(0, 4);
     const nobody = nonce.every((byte) => byte === 0);
     if (
-      !same(data.subarray(0, 4), MAGIC) || nobody || same(nonce, this._nonce) ||
+      !(same(form, BASIC) || same(form, COMPACT)) || nobody || same(nonce, this._nonce) ||
       stream.ssrc === this._stream.ssrc
     ) {
       throw new FormatError("not the hello of another end");
@@ -110,6 +122,7 @@ export class Handshake {
     }
     if (!same(nonce, this._theirs)) this._meet(nonce, answers, data.slice(42, 51));
     if (same(nonce, this._theirs)) {
+      this.compact ||= same(form, COMPACT);
       if (answers) this._agree(stream, data[51]);
       // One that is sure needs no answer, or two ends would greet each other for ever.
       this.owes = this.state < SURE || data[51] < SURE;
@@ -142,6 +155,7 @@ export class Handshake {
     this._theirs = nonce;
     this.agreed = null;
     this.state = CALLING;
+    this.compact = false;
   }
 
   /**

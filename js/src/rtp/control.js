@@ -1,6 +1,6 @@
 /** Bitrate and redundancy in mid-call, from what the far end reports. */
 
-import { NO_REDUNDANCY } from "./payload.js";
+import { NIBBLE, NO_REDUNDANCY } from "./payload.js";
 
 const QUICK_REPORTS = 4; // averaged
 const SLOW_REPORTS = 10;
@@ -13,7 +13,6 @@ const MAX_REACH_S = 0.1; // between a packet and its first copy, at most
 const USUAL_BURST_PACKETS = 3; // believed until there are reports
 const FORGET_PER_REPORT = 0.95; // what earlier bursts count with each report
 const BUDGET = 2; // all bits over those of the highest bitrate, at most
-const MOST = 16; // distance of a copy, and its codebooks
 
 /** From this share of losses on: copies of each packet, and their codebooks over the packet's. */
 const LADDER = [
@@ -48,7 +47,7 @@ export class Controller {
    */
   constructor(bitrates, bitrate, period) {
     this._rates = bitrates.filter((rate) => rate <= bitrate);
-    this._farthest = Math.min(MOST / 2, Math.max(1, Math.round(MAX_REACH_S / period)));
+    this._farthest = Math.min(NIBBLE / 2, Math.max(1, Math.round(MAX_REACH_S / period)));
     /** @type {number[]} */
     this._losses = [];
     this._lost = USUAL_BURST_PACKETS; // of late; over the bursts it is their length
@@ -64,7 +63,7 @@ export class Controller {
     const { coarseness, copies } = LADDER[this._rung];
     let step = this._step;
     if (!copies) return { bitrate: this._rates[step], redundancy: NO_REDUNDANCY };
-    const codebooks = Math.min(MOST, Math.max(1, Math.ceil(coarseness * (step + 1))));
+    const codebooks = Math.min(NIBBLE, Math.max(1, Math.ceil(coarseness * (step + 1))));
     while (step > 0 && step + 1 + copies * codebooks > BUDGET * this._rates.length) step--;
     const wanted = Math.ceil((REACH_PER_BURST * this._lost) / this._bursts);
     const distance = Math.min(this._farthest, Math.max(wanted, 2));

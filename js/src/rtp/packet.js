@@ -6,6 +6,7 @@ import { FormatError } from "../errors.js";
 export const MAX_DATAGRAM = 1400; // bytes; below every usual MTU, so that nothing is fragmented
 export const SPEECH = 97; // payload types, of the dynamic range
 export const COMFORT_NOISE = 98;
+export const COMPACT = 99;
 const HEADER_SIZE = 12;
 
 /**

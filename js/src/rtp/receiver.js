@@ -6,7 +6,9 @@
 
 import { FormatError } from "../errors.js";
 import { CAPACITY_PACKETS, JitterBuffer } from "./jitter.js";
-import { COMFORT_NOISE, MAX_DATAGRAM, modulo, parsePacket, SPEECH, unwrap } from "./packet.js";
+import {
+  COMFORT_NOISE, COMPACT, MAX_DATAGRAM, modulo, parsePacket, SPEECH, unwrap,
+} from "./packet.js";
 import { parsePayload } from "./payload.js";
 import { Sequence } from "./sequence.js";
 import { ComfortNoise, described, level } from "./silence.js";
@@ -98,8 +100,9 @@ export class Receiver {
   _accept(packet, now) {
     const noise = packet.payloadType === COMFORT_NOISE;
     let payload = { packet: packet.payload, redundant: /** @type {Map<number, any>} */ (new Map()) };
-    if (packet.payloadType === SPEECH) payload = parsePayload(packet.payload, this._format);
-    else if (noise) described(packet.payload);
+    if (packet.payloadType === SPEECH || packet.payloadType === COMPACT) {
+      payload = parsePayload(packet.payload, this._format, packet.payloadType);
+    } else if (noise) described(packet.payload);
     else throw new FormatError(`payload type ${packet.payloadType}`);
     const index = this._index(packet);
     if (!this.sequence.receive(packet.sequence, now - index * this.period)) {

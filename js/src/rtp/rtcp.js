@@ -2,14 +2,15 @@
  * Reports between the two ends: RTCP sender reports and goodbye (RFC 3550, sections 6.4, 6.6).
  *
  * A packet is a report with one block, or with none as long as nothing was heard; at the end of the
- * stream a goodbye follows in the same packet, so that the last count arrives with it. Nothing else.
+ * stream a goodbye follows in the same packet, so that the last count arrives with it. To ends that
+ * understand it, a block is followed by the mean length of the bursts of losses. Nothing else.
  */
 
 import { viewOf } from "../container.js";
 import { FormatError } from "../errors.js";
 import { modulo } from "./packet.js";
 
-const [HEAD_SIZE, BLOCK_SIZE, BYE_SIZE] = [28, 24, 8];
+const [HEAD_SIZE, BLOCK_SIZE, BURST_SIZE, BYE_SIZE] = [28, 24, 4, 8];
 const [SENDER_REPORT, GOODBYE] = [200, 203];
 const HUNG_UP = new TextEncoder().encode("\x07hung up"); // a reason, length first
 const MOST = 0xffffffff;
@@ -31,12 +32,14 @@ const MOST = 0xffffffff;
  * @property {number} jitter seconds (RFC 3550, A.8); on the wire in samples
  * @property {number} last middle 32 bits of the time in the report last received; 0: none yet
  * @property {number} held seconds since that report came
+ * @property {number | null} burst mean number of packets lost in a row since the last report, in
+ *   steps of 1/256; 0: none was lost; null: not said. Said with a block only
  * @property {boolean} ended its stream ends here; it may still listen
  * @property {boolean} hungUp it neither speaks nor listens any more
  */
 
 export const NOTHING_HEARD = {
-  heard: 0, loss: 0, lost: 0, highest: 0, jitter: 0, last: 0, held: 0,
+  heard: 0, loss: 0, lost: 0, highest: 0, jitter: 0, last: 0, held: 0, burst: null,
 };
 
 /**
@@ -44,7 +47,9 @@ export const NOTHING_HEARD = {
  * @param {number} rate the stream's sample rate, the unit of jitter, Hz
  */
 export function reportBytes(report, rate) {
-  const size = HEAD_SIZE + (report.heard ? BLOCK_SIZE : 0);
+  const burst = report.heard ? report.burst : null;
+  const block = (report.heard ? BLOCK_SIZE : 0) + (burst === null ? 0 : BURST_SIZE);
+  const size = HEAD_SIZE + block;
   const bye = goodbye(report);
   const bytes = new Uint8Array(size + bye.length);
   const view = viewOf(bytes);
@@ -65,6 +70,7 @@ export function reportBytes(report, rate) {
     view.setUint32(40, Math.min(MOST, Math.round(report.jitter * rate)));
     view.setUint32(44, report.last);
     view.setUint32(48, Math.min(MOST, Math.round(report.held * 65536)));
+    if (burst !== null) view.setUint32(52, Math.min(MOST, Math.round(burst * 256)));
   }
   bytes.set(bye, size);
   return bytes;
@@ -82,12 +88,13 @@ export function parseReport(data, rate) {
   if (data.length < HEAD_SIZE) throw new FormatError(`a report of ${data.length} bytes`);
   const view = viewOf(data);
   const blocks = data[0] & 0x1f;
-  const size = HEAD_SIZE + blocks * BLOCK_SIZE;
+  const size = 4 * (view.getUint16(2) + 1);
+  const plain = HEAD_SIZE + blocks * BLOCK_SIZE;
   if (
     (data[0] & 0xe0) !== 0x80 ||
     data[1] !== SENDER_REPORT ||
     blocks > 1 ||
-    4 * (view.getUint16(2) + 1) !== size ||
+    (size !== plain && size !== plain + blocks * BURST_SIZE) ||
     data.length < size
   ) {
     throw new FormatError("not a sender report with one block or none");
@@ -102,6 +109,7 @@ export function parseReport(data, rate) {
         jitter: view.getUint32(40) / rate,
         last: view.getUint32(44),
         held: view.getUint32(48) / 65536,
+        burst: size > plain ? view.getUint32(52) / 256 : null,
       }
     : NOTHING_HEARD;
   return {

@@ -1,8 +1,8 @@
 /** One direction of a call, from samples to RTP packets. */
 
 import { joined } from "../session.js";
-import { COMFORT_NOISE, packetBytes, SPEECH } from "./packet.js";
-import { MAX_DISTANCE } from "./payload.js";
+import { COMFORT_NOISE, packetBytes } from "./packet.js";
+import { NIBBLE } from "./payload.js";
 import { describe, level, SilenceDetector } from "./silence.js";
 
 const DESCRIBE_EVERY_S = 0.4; // seconds between descriptions of silence
@@ -71,7 +71,7 @@ export class Sender {
    */
   skip(count) {
     this.timestamp += count * this._size;
-    for (let i = 0; i < Math.min(count, MAX_DISTANCE); i++) this._payloader.skip();
+    for (let i = 0; i < Math.min(count, NIBBLE); i++) this._payloader.skip();
   }
 
   /** @param {Float32Array} block */
@@ -87,7 +87,7 @@ export class Sender {
     } else {
       const resumed = this._silentFor > 0;
       this._silentFor = 0;
-      sent.push(this._packet(SPEECH, this._payloader.add(packet), resumed));
+      sent.push(this._packet(this._payloader.form, this._payloader.add(packet), resumed));
     }
     this.timestamp += this._size;
     return sent;

@@ -20,6 +20,8 @@ export class Sequence {
     this.received = 0;
     /** Smoothed difference of successive delays, seconds. */
     this.jitter = 0;
+    /** Mean length of the runs of lost packets that the last `interval` has met; 0: none. */
+    this.burst = 0;
     this._before = 0; // packets expected before the last restart
     this._told = 0; // packets that the sender says it has sent
     this._seen = 0n; // bit n: highest - n was received
@@ -117,11 +119,19 @@ export class Sequence {
     const settled = this.highest - MAX_REORDER_PACKETS;
     const most = DUPLICATE_WINDOW_PACKETS - MAX_REORDER_PACKETS;
     const fresh = Math.min(settled - this._asked, most);
+    this.burst = 0;
     if (fresh <= 0) return 0;
     this._asked = settled;
-    let seen = (this._seen >> BigInt(MAX_REORDER_PACKETS)) & ((1n << BigInt(fresh)) - 1n);
-    let count = 0;
-    for (; seen; seen >>= 1n) count += Number(seen & 1n);
-    return (fresh - count) / fresh;
+    const lost = ~(this._seen >> BigInt(MAX_REORDER_PACKETS)) & ((1n << BigInt(fresh)) - 1n);
+    const runs = bitCount(lost & ~(lost >> 1n)); // each has one oldest packet
+    this.burst = bitCount(lost) / Math.max(runs, 1);
+    return bitCount(lost) / fresh;
   }
+}
+
+/** @param {bigint} bits not negative */
+function bitCount(bits) {
+  let count = 0;
+  for (; bits; bits >>= 1n) count += Number(bits & 1n);
+  return count;
 }
