@@ -145,6 +145,18 @@ def test_export_before_the_codebooks_start_is_refused(recipe_file: Path, tmp_pat
         checkpoint.trained_network(tmp_path / "run")
 
 
+def test_a_checkpoint_of_another_network_is_refused(recipe_file: Path, tmp_path: Path) -> None:
+    recipe_read = load_recipe(recipe_file, ["stages.0.steps=4", "quantization.start=0"])
+    Trainer.start(recipe_read, tmp_path / "run").fit()
+    recipe = tmp_path / "run" / "recipe.yaml"
+    changed = yaml.safe_load(recipe.read_text())
+    changed["codec"]["quantizer"]["codebooks"] += 1
+    recipe.write_text(yaml.safe_dump(changed))
+    for use in (Trainer.resume, checkpoint.trained_network):
+        with pytest.raises(ModelError, match="holds another network than"):
+            use(tmp_path / "run")
+
+
 def test_a_damaged_checkpoint_is_refused(recipe_file: Path, tmp_path: Path) -> None:
     Trainer.start(load_recipe(recipe_file), tmp_path / "run").fit(until=2)
     (tmp_path / "run" / checkpoint.LAST).write_bytes(b"garbage")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from audiodec.audio_files.writing import write_whole
 from audiodec.errors import AudioError, ModelError
@@ -39,17 +40,28 @@ def load(run: Path) -> dict[str, Any]:
     return state
 
 
+def take_over(module: nn.Module, weights: dict[str, Any], run: Path) -> None:
+    """Give a module the weights of the run's checkpoint. Raises ModelError when they do not fit."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError:  # torch's word for other names or shapes, a line for each
+        raise ModelError(
+            f"{run / LAST} holds another network than {run / 'recipe.yaml'} describes: "
+            "put back the recipe that it was trained with"
+        ) from None
+
+
 def trained_network(run: Path) -> Network:
     """Load the network of a run's last checkpoint, in evaluation mode.
 
     Raises:
-        ModelError: no checkpoint, damaged, or the codebooks have not started yet.
+        ModelError: no checkpoint, damaged, of another network, or codebooks that have not started.
     """
     network = Network(load_recipe(run / "recipe.yaml").codec)
     state = load(run)
     if not state["started"]:
         raise ModelError(f"{run}: the codebooks have not started yet; train on, then export")
     with_weight_norm(network)
-    network.load_state_dict(state["codec"])
+    take_over(network, state["codec"], run)
     fold_weight_norm(network)
     return network.eval()

@@ -94,8 +94,8 @@ class Trainer:
         state = checkpoint.load(run)
         with_weight_norm(trainer.network)
         trainer.step, trainer.started = state["step"], state["started"]
-        trainer.network.load_state_dict(state["codec"])
-        trainer.learner.load_state_dict(state["learner"])
+        checkpoint.take_over(trainer.network, state["codec"], run)
+        checkpoint.take_over(trainer.learner, state["learner"], run)
         trainer.saved = state["phase"]
         return trainer
 
