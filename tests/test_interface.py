@@ -95,6 +95,9 @@ def test_models_of_two_channels_follow_the_same_rule(binaural: audiodec.Codec) -
         (np.array([0, -np.inf]), "finite"),
         (np.array([1e300]), "finite"),
         (np.zeros((0, 1, 960), np.float32), "batch is empty"),
+        (np.zeros((0, 960), np.float32), "no sample in these"),
+        (np.zeros((960, 0), np.float32), "no sample in these"),
+        ("speech.wav", "audiodec.encode_file"),
     ],
 )
 def test_values_that_are_no_sound_are_refused(
@@ -247,7 +250,7 @@ def test_files_in_two_lines(tmp_path: Path, small_folder: Path, small: audiodec.
     decoded = audiodec.decode_file(str(tmp_path / "a.adc"), tmp_path / "a.wav", codec=small)
     assert (coded.rate, coded.channels) == (decoded.rate, decoded.channels) == (48000, 1)
     assert coded.samples == decoded.samples == soundfile.info(tmp_path / "a.wav").frames
-    with pytest.raises(audiodec.ModelError, match="made with model small"):
+    with pytest.raises(audiodec.ModelError, match=r"a\.adc was made with model small"):
         audiodec.decode_file(tmp_path / "a.adc", tmp_path / "b.wav")
     assert not (tmp_path / "b.wav").exists()
 
@@ -263,6 +266,14 @@ def test_one_quality_on_the_command_line_and_in_python(tmp_path: Path, small_fol
 def test_a_codec_that_is_none(codec: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="codec must be"):
         audiodec.encode_file(SPEECH, tmp_path / "a.adc", codec=codec)
+
+
+@pytest.mark.parametrize("path", [None, 7, b"speech.wav", np.zeros(960)])
+def test_paths_that_are_none(path: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="source must be the path"):
+        audiodec.encode_file(path, tmp_path / "a.adc")
+    with pytest.raises(ConfigError, match="target must be the path"):
+        audiodec.decode_file(tmp_path / "a.adc", path)
 
 
 # The package.

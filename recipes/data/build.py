@@ -36,7 +36,7 @@ from audiodec.prepare.measure import bandwidth, snr
 
 PACK = 20  # seconds: clips of one speaker are joined, so that short words fill whole crops
 TOP_RATE = 48000  # Hz; what is sampled faster is resampled
-SHORTEST = 0.1  # seconds of a clip worth reading
+MIN_CLIP_S = 0.1  # what is worth reading
 # Who is not to be learnt: speakers of validation clips, and those whose voice is too much like one.
 HELD_OUT = [Path(__file__).with_name(name) for name in ("validation.csv", "left_out.csv")]
 
@@ -69,7 +69,7 @@ def sounds(source: Source, clips: list[Clip]) -> Iterator[tuple[np.ndarray, int]
         samples, rate = read(clip.path)
         if rate > TOP_RATE:
             samples, rate = soxr.resample(samples, rate, TOP_RATE), TOP_RATE
-        if len(samples) >= SHORTEST * rate and snr(samples, rate) >= source.min_snr:
+        if len(samples) >= MIN_CLIP_S * rate and snr(samples, rate) >= source.min_snr:
             yield samples, rate
 
 

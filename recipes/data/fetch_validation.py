@@ -26,7 +26,7 @@ from origins import fetch
 from sound import read
 
 RATE = 48000
-LONGEST = 8  # seconds
+MAX_CLIP_S = 8
 LIST = Path(__file__).with_name("validation.csv")
 EVAL = "shared/eval"  # the source that is a folder
 
@@ -58,7 +58,7 @@ def main() -> int:
             parts = [soxr.resample(samples, rate, RATE) for samples, rate in map(read, paths)]
             target = options.out / row["speaker"] / f"{row['clip']}.flac"
             target.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(target, np.concatenate(parts)[: LONGEST * RATE].clip(-1, 1), RATE)
+            soundfile.write(target, np.concatenate(parts)[: MAX_CLIP_S * RATE].clip(-1, 1), RATE)
     print(f"{len(rows) - len(missing)} of {len(rows)} clips in {options.out}")
     if missing:
         print(f"missing: {', '.join(missing)}", file=sys.stderr)

@@ -112,10 +112,11 @@ def encode_file(
     Raises:
         AudioError: The input cannot be read, is empty or has too many channels, or the target
             cannot be written or is the input itself.
-        ConfigError: An argument has a value that is not offered.
+        ConfigError: An argument has a value that is not offered, or is no path or codec.
         ModelError: There is no such model.
     """
-    codec, source, target = _loaded(codec), str(source), str(target)
+    source, target = _path(source, "source"), _path(target, "target")
+    codec = _loaded(codec)
     count = count_codebooks(codec.config, bitrate, num_codebooks)
     width = check_beam_width(beam_width)
     check_other(source, target)
@@ -180,15 +181,16 @@ def decode_file(
             itself.
         FormatError: The source is no `.adc` file, nothing in it is whole, or with `strict` it is
             damaged.
+        ConfigError: An argument is no path or codec.
         ModelError: The file was made with another model, or there is no such model.
     """
-    source, target = str(source), str(target)
+    source, target = _path(source, "source"), _path(target, "target")
     check_other(source, target)
     with seekable(source) as file:
         reader = _open(source, file, strict)
         header = reader.header
         codec = load_by_weights(header.weights_hash) if codec is None else _loaded(codec)
-        check_model(codec, header)
+        _check_model(printable(source), codec, header)
         channels = header.channels * codec.channels
         with (
             write_whole(target) as out,
@@ -220,6 +222,13 @@ def _open(source: str, file: BinaryIO, strict: bool) -> Reader:
     return reader
 
 
+def _path(value: object, name: str) -> str:
+    """Give a path as text. Raises ConfigError for what is none."""
+    if isinstance(value, str | Path):
+        return str(value)
+    raise ConfigError(f"{name} must be the path of a file, or '-', not {value!r:.40}")
+
+
 def _loaded(codec: Codec | str | Path | None) -> Codec:
     if isinstance(codec, Codec):
         return codec
@@ -228,20 +237,20 @@ def _loaded(codec: Codec | str | Path | None) -> Codec:
     raise ConfigError(f"codec must be a Codec or a model's name or folder, not {codec!r:.40}")
 
 
-def check_model(codec: Codec, header: Header) -> None:
+def _check_model(name: str, codec: Codec, header: Header) -> None:
     """Check that the file was made with this model's weights. Raises ModelError if not."""
     info, config = codec.info, codec.config
     if header.weights_hash != info.weights_hash:
         raise ModelError(
-            f"the file was made with model {header.model_id} "
+            f"{name} was made with model {header.model_id} "
             f"(weights {header.weights_hash.hex()}), not {info.id} "
-            f"({info.weights_hash.hex()}): choose it with --model"
+            f"({info.weights_hash.hex()}): decode it with that model (--model, codec=)"
         )
     shape = (config.sample_rate, config.hop, config.quantizer.code_bits)
     if (header.model_rate, header.hop, header.bits) != shape or (
         header.codebooks > config.quantizer.codebooks
     ):
-        raise FormatError("the file's header contradicts the model it names")
+        raise FormatError(f"{name}: its header contradicts the model it names")
 
 
 def _decoded(codec: Codec, reader: Reader, progress: Progress) -> Iterator[Samples]:

@@ -71,6 +71,8 @@ def check_signals(given: object, channels: int) -> tuple[Samples, bool, GiveBack
             finite or far beyond full scale.
     """
     samples, give_back = as_array(given, "samples")
+    if samples.dtype.kind in "US" and not samples.ndim:
+        raise AudioError("samples are text: a file is coded by audiodec.encode_file")
     shape, signal_dimensions = samples.shape, 1 if channels == 1 else 2
     single = samples.ndim == signal_dimensions
     if not (single or samples.ndim == 3) or (
@@ -121,6 +123,8 @@ def _shape_advice(shape: tuple[int, ...], channels: int) -> str:
         if shape[-1:] == (channels,):
             return f"{rule}. Channels come first: samples.T"
         return f"{rule}; this model codes {channels} channels together"
+    if 0 in shape:
+        return f"{rule}. There is no sample in these"
     if len(shape) == 2 and shape[0] == 1:
         return f"{rule}. The signal in it is samples[0]"
     if len(shape) == 2 and shape[1] == 1:

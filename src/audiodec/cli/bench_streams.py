@@ -69,7 +69,7 @@ def _print(model: str, rows: list[Load], best: dict[str, Load | None]) -> None:
     texts = {
         "p99": "p99 of a tick inside its deadline",
         "median": "median of a tick inside its deadline",
-        "cpu_p99": "p99 of the thread's CPU time inside it, other programs' turns left out",
+        "cpu_p99": "p99 of the thread's CPU time inside it, without other programs",
     }
     for name, text in texts.items():
         load = best[name]

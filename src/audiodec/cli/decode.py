@@ -33,7 +33,7 @@ def decode(
         except AudioDecError as error:
             if len(jobs) == 1:
                 raise
-            console.print(f"skipped: {one}: {error}", markup=False)
+            console.print(f"skipped: {error}", soft_wrap=True)
             failed += 1
             continue
         seconds = decoded.samples / decoded.rate

@@ -53,6 +53,7 @@ def devices(as_json: Json = False) -> None:
         return
     if not found:
         console.print("no sound devices found")
+        return
     rows = [
         [d.name, str(d.number), d.system, str(d.inputs), str(d.outputs), ", ".join(d.default)]
         for d in found

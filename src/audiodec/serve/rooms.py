@@ -20,8 +20,9 @@ from websockets.exceptions import ConnectionClosed
 
 from audiodec.call.signals import MAX_SIGNAL_BYTES, IceServer, Join, Signal
 from audiodec.errors import ConfigError
+from audiodec.serve.greeting import greet
 from audiodec.serve.limits import Budget, Limits
-from audiodec.serve.messages import Close, RequestError, admit, parse
+from audiodec.serve.messages import Close, RequestError, parse
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.parting import part
 
@@ -100,7 +101,7 @@ class Rooms:
     async def _serve(self, connection: ServerConnection) -> None:
         """Serve it; raises RequestError and ConnectionClosed."""
         try:
-            join = await self._greet(connection)
+            join = await greet(connection, Join, self._limits, self._tokens)
             seat, older, other = self._sit(join, connection)
         except RequestError as error:
             self._metrics.refused.labels(error.close.name.lower()).inc()
@@ -123,18 +124,6 @@ class Rooms:
         finally:
             self._metrics.open.labels("room").dec()
             await self._stand_up(join.room, seat)
-
-    async def _greet(self, connection: ServerConnection) -> Join:
-        try:
-            async with asyncio.timeout(self._limits.hello):
-                message = await connection.recv()
-        except TimeoutError:
-            raise RequestError("nobody joined in time", Close.IDLE) from None
-        if isinstance(message, bytes):
-            raise RequestError("the first message must join a room, in JSON", Close.INVALID)
-        join = parse(Join, message)
-        admit(join.token, self._tokens)
-        return join
 
     def _sit(
         self, join: Join, connection: ServerConnection

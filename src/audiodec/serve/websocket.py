@@ -17,8 +17,9 @@ from audiodec.errors import AudioDecError
 from audiodec.serve.carrier import Carrier, Messages
 from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine, FullError
+from audiodec.serve.greeting import greet
 from audiodec.serve.limits import Budget, Limits
-from audiodec.serve.messages import Close, Control, Hello, RequestError, admit, parse
+from audiodec.serve.messages import Close, Control, Hello, RequestError, parse
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.parting import part
 from audiodec.serve.pcm import FORMATS
@@ -84,7 +85,8 @@ class WebSockets:
     async def _serve(self, connection: ServerConnection) -> None:
         """Serve one stream. Raises RequestError and ConnectionClosed."""
         try:
-            hello, engine = await self._greet(connection)
+            hello = await greet(connection, Hello, self._limits, self._tokens)
+            engine = self._engine(hello)
             stream = self._open(hello, engine)
         except RequestError as error:
             self._metrics.refused.labels(error.close.name.lower()).inc()
@@ -106,24 +108,15 @@ class WebSockets:
             self._metrics.open.labels(hello.mode).dec()
             self._metrics.closed.labels(reason).inc()
 
-    async def _greet(self, connection: ServerConnection) -> tuple[Hello, Engine]:
-        """Give what the client wants, once it may have it."""
-        try:
-            async with asyncio.timeout(self._limits.hello):
-                message = await connection.recv()
-        except TimeoutError:
-            raise RequestError("no hello in time", Close.IDLE) from None
-        if isinstance(message, bytes):
-            raise RequestError("the first message must be a hello, in JSON", Close.INVALID)
-        hello = parse(Hello, message)
-        admit(hello.token, self._tokens)
+    def _engine(self, hello: Hello) -> Engine:
+        """Find the model that a client asks for."""
         rate = next(iter(self._engines)) if hello.rate is None else hello.rate
         if rate not in self._engines:
             offered = ", ".join(map(str, self._engines))
             raise RequestError(f"no model of {rate} Hz here; choose {offered}", Close.INVALID)
         if hello.transport == "rtp" and self._engines[rate].info.codec.channels != 1:
             raise RequestError("this model has several channels, RTP one", Close.INVALID)
-        return hello, self._engines[rate]
+        return self._engines[rate]
 
     def _open(self, hello: Hello, engine: Engine) -> EncoderStream | DecoderStream:
         if self.draining:

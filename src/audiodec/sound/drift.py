@@ -74,7 +74,7 @@ class DelayControl:
     SPEED = 0.25  # rad/s of the loop, critically damped: 300 ppm move the delay by 0.5 ms
     LIMIT = 2000e-6  # of the correction
     LEARN = 0.002  # seconds; an error beyond it comes from a pause, not from clocks
-    STEP, MOST = 0.001, 0.02  # seconds added to the target when it was missed, and at most
+    STEP_S, MAX_STEPS_S = 0.001, 0.02  # seconds added to the target when it was missed, and at most
     DECAY = 0.001 / 60  # seconds per second, back to the target asked for
 
     def __init__(self, target: float) -> None:
@@ -88,7 +88,7 @@ class DelayControl:
 
     def missed(self, seconds: float) -> None:
         """Note that the sink ran dry for that long: keep more from now on."""
-        self.target = min(self._asked + self.MOST, self.target + seconds + self.STEP)
+        self.target = min(self._asked + self.MAX_STEPS_S, self.target + seconds + self.STEP_S)
 
     def update(self, delay: float, elapsed: float) -> float:
         """Compute the ratio from now on.
