@@ -1,10 +1,19 @@
-"""Whoever hovers over a name reads a sentence: ruff's D401 asks for a verb, this for the rest."""
+"""Whoever hovers over a name reads a sentence: ruff's D401 asks for a verb, this for the rest.
+
+What the reference shows says of every argument what it is.
+"""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
+import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -63,3 +72,92 @@ def test_public_names_are_explained(path: Path) -> None:
 def test_what_is_asked_of_a_docstring() -> None:
     tree = ast.parse('def a(): "By name."\ndef b(): pass\ndef c(): "Give every count by its name."')
     assert list(problems(tree)) == ["a: 'By name.' is no sentence", "b has no docstring"]
+
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+SHOWN = [
+    name
+    for page in sorted(REFERENCE.glob("*.md"))
+    for name in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE)
+]
+
+
+def found(name: str) -> Any:
+    """What a dotted name means: a module, or something in one."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, last = name.rpartition(".")
+        return getattr(found(module), last)
+
+
+def callables(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """A function or class, or those of a module, with the methods that a page shows."""
+    if isinstance(thing, ModuleType):
+        for own in vars(thing).values():
+            if getattr(own, "__module__", None) == thing.__name__:
+                yield from callables(own, f"{name}.{own.__name__}")
+        return
+    yield name, thing
+    if isinstance(thing, type):
+        for method, function in inspect.getmembers(thing, callable):
+            if not method.startswith("_") and is_ours(function):
+                yield f"{name}.{method}", function
+
+
+def is_ours(function: Any) -> bool:
+    return (getattr(function, "__module__", None) or "").startswith("audiodec")
+
+
+def undescribed(thing: Any) -> list[str]:
+    """Parameters that the docstring has no words for: under `Args:`, or `Attributes:` of a
+    dataclass, whose fields are both."""
+    if isinstance(thing, type) and (
+        (issubclass(thing, Exception) and "__init__" not in vars(thing)) or is_protocol(thing)
+    ):
+        return []
+    sections = "Args|Attributes" if dataclasses.is_dataclass(thing) else "Args"
+    text = inspect.getdoc(thing) or ""
+    own = re.findall(rf"^(?:{sections}):\n((?:    .*\n|\n)*)", text + "\n", re.MULTILINE)
+    described = {
+        name
+        for names in re.findall(r"^    (\w+(?:, \w+)*): \S", "".join(own), re.MULTILINE)
+        for name in names.split(", ")
+    }
+    return [
+        name
+        for name in inspect.signature(thing).parameters
+        if name != "self" and name not in described
+    ]
+
+
+def is_protocol(thing: type) -> bool:
+    return getattr(thing, "_is_protocol", False)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_the_reference_shows_says_what_it_takes(name: str) -> None:
+    missing = {
+        of: left for of, thing in callables(found(name), name) if (left := undescribed(thing))
+    }
+    assert not missing
+
+
+def test_the_reference_shows_all_that_is_public() -> None:
+    errors = {name for name in audiodec.__all__ if name.endswith("Error")}
+    assert {f"audiodec.{name}" for name in {*audiodec.__all__} - errors} <= set(SHOWN)
+    assert "audiodec.errors" in SHOWN
+
+
+def test_what_is_asked_of_arguments() -> None:
+    def told(rate: int, frames: int, *, mono: bool) -> None:
+        """Do it.
+
+        Args:
+            rate, mono: Hz, and whether.
+
+        Returns:
+            frames: no argument.
+        """
+
+    assert undescribed(told) == ["frames"]

@@ -69,7 +69,8 @@ def test_scores_known_already_fit_with_every_metric_that_needs_no_model(say: Say
     words = command.split() + [word for name in metrics for word in ("--metric", name)]
     first, again = say(*words), say(*words)
     assert fits(first)
-    assert first == again
+    assert fits(again)
+    assert first.partition("1 clips")[2] == again.partition("1 clips")[2]
     for word in ("AudioDec speech-48k-7 12", "fullband 12", *" ".join(metrics).split()):
         assert word in first
 

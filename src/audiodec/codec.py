@@ -36,6 +36,9 @@ class Codec(LatentCodec):
     All three can be copied and pickled: with the ONNX runtime they find their model again, by name
     or folder and by hash; with torch the weights travel along as they are.
 
+    Args:
+        runtime: What computes; `audiodec.load` gives a Codec its runtime.
+
     Attributes:
         sample_rate: Hz at which the model codes.
         channels: Channels that are coded together.
@@ -169,7 +172,11 @@ class Codec(LatentCodec):
         num_codebooks: int | None = None,
         sample_rate: float | None = None,
     ) -> Encoder:
-        """Open a stream of sound to code; see `Encoder` for the arguments.
+        """Open a stream of sound to code.
+
+        Args:
+            bitrate, beam_width, frames_per_packet, num_codebooks, sample_rate: Like those of
+                `Encoder`.
 
         Raises:
             ConfigError: An argument has a value that is not offered.
@@ -184,7 +191,10 @@ class Codec(LatentCodec):
         )
 
     def decoder(self, frames_per_packet: int = 1, *, sample_rate: float | None = None) -> Decoder:
-        """Open a stream of packets to decode; see `Decoder` for the arguments.
+        """Open a stream of packets to decode.
+
+        Args:
+            frames_per_packet, sample_rate: Like those of `Decoder`.
 
         Raises:
             ConfigError: An argument has a value that is not offered.

@@ -24,7 +24,12 @@ class AudioError(AudioDecError):
 
 
 class MissingExtraError(AudioDecError):
-    """A feature needs an optional dependency that is not installed."""
+    """A feature needs an optional dependency that is not installed.
+
+    Args:
+        feature: What needs it, as the message begins.
+        extra: The extra of this package that brings it, e.g. `bench`.
+    """
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(

@@ -31,6 +31,9 @@ T = TypeVar("T", bound=Tensor)
 class LatentCodec:
     """The methods of a `Codec` that take or give latents, and how whole signals are coded.
 
+    Args:
+        runtime: What computes.
+
     Attributes:
         runtime: What computes.
         info: Identity of the model and hashes of its files.

@@ -28,9 +28,10 @@ class Encoder:
     """One stream of sound to packets: write any number of samples, then drain.
 
     However the sound is cut into pieces, the packets are the same, and hold the codes that
-    `Codec.encode` gives.
+    `Codec.encode` gives. `Codec.encoder` makes one.
 
     Args:
+        runtime: What computes; that of the codec.
         bitrate: kbps, one of `Codec.bitrates`; the highest if not given.
         beam_width: Code sequences kept per frame while searching, 1 to 64.
         frames_per_packet: 1 to 1000. More need fewer headers on a network, and wait longer.
@@ -146,9 +147,10 @@ class Decoder:
     """One stream of packets to sound: a packet in, its samples out; None for a lost packet.
 
     Packets may be of any bitrate, and change it from one to the next. All samples together are
-    those of `Codec.decode`.
+    those of `Codec.decode`. `Codec.decoder` makes one.
 
     Args:
+        runtime: What computes; that of the codec.
         frames_per_packet: What the encoder was told.
         sample_rate: Hz at which to return the sound; the model's own if not given. Resampling
             gives samples later, and `drain` the last of them.
@@ -189,6 +191,7 @@ class Decoder:
         comes after a loss is right again as soon as the decoder has forgotten it (150 ms).
 
         Args:
+            packet: The bytes that the encoder gave, or None: they are lost.
             coarse: The packet is a copy in fewer codebooks than were sent: the rest is guessed.
             ahead: The packets after this one, as far as they are there already, None for one that
                 is not: with them a guess is better.

@@ -30,15 +30,26 @@ def open_audio(source: str) -> Iterator[Audio]:
     What cannot be sought (stdin, a named pipe, `<(...)`) is kept in a temporary file first, because
     most formats need seeking.
 
+    Args:
+        source: Path of the file, or `-`.
+
     Raises:
-        AudioError: it cannot be read, is empty, or claims a sample rate outside 1 to 768 kHz.
+        AudioError: It cannot be read, is empty, or claims a sample rate outside 1 to 768 kHz.
     """
     with seekable(source) as file, closing(Audio(source, file, measured(source, file))) as audio:
         yield audio
 
 
 def read_audio(source: str, longest: float | None = None) -> Sound:
-    """Read a whole file, or its first `longest` seconds. Raises AudioError like `open_audio`."""
+    """Read a whole sound file, or its start, into memory.
+
+    Args:
+        source: Path of the file, or `-` for stdin.
+        longest: Seconds to read at most; all if not given.
+
+    Raises:
+        AudioError: Like `open_audio`.
+    """
     with open_audio(source) as audio:
         most = audio.samples if longest is None else round(longest * audio.rate)
         samples = audio.read(min(most, audio.samples))
@@ -53,7 +64,13 @@ def describe_audio(source: str) -> Facts:
 
 @dataclass(frozen=True)
 class Sound:
-    """A file in memory: samples [n, channels], Hz, and what was wrong with it."""
+    """A sound file in memory.
+
+    Attributes:
+        samples: Sound in [-1, 1], float32, [n, channels].
+        rate: Hz.
+        warnings: Lines that say what is wrong with the file.
+    """
 
     samples: Samples
     rate: int

@@ -46,11 +46,18 @@ class PacketFormat:
         return self.samples / self.sample_rate
 
     def size(self, num_codebooks: int) -> int:
-        """Count the bytes of a packet that carries the codes of so many codebooks."""
+        """Count the bytes of a packet.
+
+        Args:
+            num_codebooks: Leading codebooks whose codes it carries.
+        """
         return packet_size(self.frames, num_codebooks, self.bits)
 
     def codebooks_of(self, packet: bytes) -> int:
         """Tell how many codebooks a packet carries codes of.
+
+        Args:
+            packet: Bytes from anywhere.
 
         Raises:
             FormatError: The bytes are no packet of this format: their number fits no number of
@@ -68,7 +75,10 @@ class PacketFormat:
         return count
 
     def pack(self, codes: Codes) -> bytes:
-        """Write the codes of leading codebooks, [codebooks, frames], as a packet.
+        """Write codes as a packet.
+
+        Args:
+            codes: Integers of the leading codebooks, [codebooks, frames].
 
         Raises:
             FormatError: A code does not fit its bits.
@@ -76,7 +86,13 @@ class PacketFormat:
         return pack(codes, self.bits)
 
     def unpack(self, packet: bytes) -> Codes:
-        """Read the codes of a packet, [codebooks, frames].
+        """Read the codes of a packet.
+
+        Args:
+            packet: Bytes from anywhere.
+
+        Returns:
+            Codes, int64, [codebooks, frames].
 
         Raises:
             FormatError: Like `codebooks_of`.

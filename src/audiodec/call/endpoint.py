@@ -45,23 +45,26 @@ class Speech(Protocol):
 class Endpoint:
     """One end of a call between two.
 
+    It has no clock: every method that needs the time is told it, `now`, in seconds of one clock
+    that never goes back, e.g. `time.monotonic()`.
+
     Args:
-        codec: one channel; both ends need the same model.
-        secret: 32 bytes that both ends hold; None: nothing is encrypted.
-        bitrate: kbps, the highest to use; copies add to it.
-        frames: in every packet.
-        dtx: send almost nothing in silence.
+        codec: A loaded model of one channel; both ends need the same one.
+        secret: 32 bytes that both ends hold. If not given, nothing is encrypted.
+        bitrate: kbps, the highest to use; copies add to it. The model's highest if not given.
+        frames: In every packet.
+        dtx: Whether to send almost nothing in silence.
 
     Attributes:
         rate: Hz.
-        size, period: samples and seconds of a packet: the step of `write` and `pull`.
-        connected: each end hears the other, and knows that it is heard.
-        left: the other end's stream has ended, or it is gone.
-        hung_up: it has said that it neither speaks nor listens any more.
-        gone: it is gone without a word.
+        size, period: Samples and seconds of a packet: the step of `write` and `pull`.
+        connected: Each end hears the other, and knows that it is heard.
+        left: The other end's stream has ended, or it is gone.
+        hung_up: It has said that it neither speaks nor listens any more.
+        gone: It is gone without a word.
 
     Raises:
-        ConfigError: the model has several channels, or packets would not fit a datagram.
+        ConfigError: The model has several channels, or packets would not fit a datagram.
     """
 
     def __init__(
@@ -112,19 +115,34 @@ class Endpoint:
         return self._handshake.refused > 0
 
     def write(self, samples: Samples) -> list[bytes]:
-        """Take samples spoken and give datagrams to send; none while nobody hears them."""
+        """Take samples spoken and give datagrams to send; none while nobody hears them.
+
+        Args:
+            samples: Sound in [-1, 1], float32, [n] of any number.
+        """
         if not self.connected or self._ended or self.hung_up:
             return []
         return [self._protected(packet) for packet in self._sender.write(samples)]
 
     def pull(self, now: float) -> Samples:
-        """Give the next packet time of what the other end says, [size]; once per `period`."""
+        """Give the next packet time of what the other end says; to be called once per `period`.
+
+        Args:
+            now: Seconds.
+
+        Returns:
+            Sound in [-1, 1], float32, [size]; silence before the call begins.
+        """
         if self._receiver is None:
             return np.zeros(self.size, np.float32)
         return self._receiver.pull(now)
 
     def skip(self, count: int) -> None:
-        """Note that this end was too slow for so many packet times: neither written nor pulled."""
+        """Note that this end was too slow: for a while it has neither written nor pulled.
+
+        Args:
+            count: Packet times that went by.
+        """
         if self._receiver is not None:
             self._skipped += count
             self._sender.skip(count)
@@ -141,15 +159,26 @@ class Endpoint:
             self._ended, self._report_at = True, 0.0
 
     def hang_up(self, now: float) -> list[bytes]:
-        """End the call. Returns the datagram that tells the other end, to be sent more than once,
-        since it may be lost; nothing when there is no call."""
+        """End the call.
+
+        Args:
+            now: Seconds.
+
+        Returns:
+            The datagram that tells the other end, to be sent more than once, since it may be
+            lost; nothing when there is no call.
+        """
         if self._receiver is None:
             return []
         return [self._report(self._receiver, now, hung_up=True)]
 
     def poll(self, now: float) -> list[bytes]:
         """Give the datagrams due besides speech: hellos, reports, goodbyes. To be called once per
-        period."""
+        `period`.
+
+        Args:
+            now: Seconds.
+        """
         due = []
         if self._handshake.owes and now >= self._greet_at:
             due += self._handshake.hellos()
@@ -165,8 +194,12 @@ class Endpoint:
     def receive(self, datagram: bytes, now: float) -> None:
         """Take a datagram that came from the other end's address; hostile ones are only counted.
 
+        Args:
+            datagram: Its bytes.
+            now: Seconds, at its arrival.
+
         Raises:
-            ModelError: the other end speaks with another model or packet size.
+            ModelError: The other end speaks with another model or packet size.
         """
         try:
             if len(datagram) > MAX_DATAGRAM:
@@ -264,7 +297,11 @@ class Endpoint:
         return self._sender.packets - heard
 
     def summary(self, now: float) -> dict[str, Any]:
-        """Sum up what happened so far; times in ms, rates in kbps, `None` for what is not known."""
+        """Sum up what happened so far, by name: times in ms, rates in kbps; None: not known.
+
+        Args:
+            now: Seconds.
+        """
         receiver, began = self._receiver, now if self._began is None else self._began
         seconds = max(now - began, self.period)
         depth = receiver.buffer.depth if receiver else 0.0

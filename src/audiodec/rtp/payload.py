@@ -132,11 +132,13 @@ class Payloader:
     """Makes a payload of each packet, with redundancy for earlier ones.
 
     Args:
-        format: of the packets, of up to 150 frames.
+        format: Of the packets, of up to 150 frames.
+        redundancy: Which copies ride along; none if not given.
+        form: Of the payloads: what the other end understands.
 
     Attributes:
-        form: of the payloads: what the other end understands.
-        redundancy: which copies ride along; none at first. May be changed at any time.
+        form: May be changed at any time.
+        redundancy: May be changed at any time.
     """
 
     def __init__(

@@ -85,9 +85,9 @@ class Reception:
     bounded.
 
     Args:
-        format: what the stream was agreed to be.
-        ssrc: of the agreed stream; no other is ever heard.
-        first: sequence number of its first packet, where that is agreed, too.
+        format: What the stream was agreed to be.
+        ssrc: Number of the agreed stream; no other is ever heard.
+        first: Sequence number of its first packet, where that is agreed, too.
     """
 
     def __init__(self, format: PacketFormat, ssrc: int, first: int | None = None) -> None:
@@ -111,7 +111,8 @@ class Reception:
         """Take a datagram that has come; hostile ones are counted, nothing else.
 
         Args:
-            now: seconds, by the clock that also drives the pulls.
+            datagram: Its bytes.
+            now: Seconds, by the clock that also drives the pulls.
         """
         try:
             packet = RtpPacket.parse(datagram)
@@ -172,7 +173,11 @@ class Reception:
         return 0
 
     def due(self, now: float) -> Turn:
-        """Decide what the next packet time is made of; to be called once per packet time."""
+        """Decide what the next packet time is made of; to be called once per packet time.
+
+        Args:
+            now: Seconds.
+        """
         quiet = self._noise_level is not None or (
             self._newest < max(SILENT_DBOV, self._loudest - QUIET_DB)
         )
@@ -193,7 +198,8 @@ class Reception:
         order.
 
         Args:
-            decoded: of each of its packets, [size].
+            turn: What `due` gave.
+            decoded: The sound of each of its packets, [size].
         """
         audio = decoded[0]
         if len(decoded) == 2:
@@ -230,8 +236,8 @@ class Receiver(Reception):
     """A reception with a decoder of its own: one packet time of samples out per pull.
 
     Args:
-        decoder: decodes packets of that format.
-        format, ssrc, first: as `Reception` takes them.
+        decoder: Decodes packets of that format, e.g. an `audiodec.Decoder`.
+        format, ssrc, first: Like those of `Reception`.
     """
 
     def __init__(
@@ -241,7 +247,14 @@ class Receiver(Reception):
         self._decoder = decoder
 
     def pull(self, now: float) -> Samples:
-        """Give the next packet time of sound, [size]; to be called once per packet time."""
+        """Give the next packet time of sound; to be called once per packet time.
+
+        Args:
+            now: Seconds.
+
+        Returns:
+            Sound in [-1, 1], float32, [size].
+        """
         turn = self.due(now)
         decode = self._decoder.decode
         return self.sound(

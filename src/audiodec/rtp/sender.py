@@ -30,15 +30,17 @@ class Sender:
     """Write any number of samples, get the RTP packets they complete.
 
     Args:
-        encoder: gives one packet of the payloader's format for the samples of one.
-        ssrc: of the stream.
-        dtx: send almost nothing in silence.
-        sequence, timestamp: of the first packet; random, as RFC 3550 asks, when not given.
+        encoder: Gives one packet of the payloader's format for the samples of one, e.g. an
+            `audiodec.Encoder`.
+        payloader: Puts packets, and copies of earlier ones, into payloads.
+        ssrc: The stream's number, by which a receiver knows it (RFC 3550).
+        dtx: Whether to send almost nothing in silence.
+        sequence, timestamp: Of the first packet; random, as RFC 3550 asks, when not given.
 
     Attributes:
-        first: sequence number of the first packet.
-        packets, octets: sent so far, and the bytes of their payloads.
-        timestamp: of the next packet.
+        first: Sequence number of the first packet.
+        packets, octets: Packets sent so far, and the bytes of their payloads.
+        timestamp: Of the next packet, in samples.
     """
 
     def __init__(
@@ -69,7 +71,11 @@ class Sender:
         self._payloader.redundancy = setting.redundancy
 
     def write(self, samples: Samples) -> list[bytes]:
-        """Add samples [n]; returns the RTP packets now due, oldest first."""
+        """Add samples, and get the RTP packets now due, oldest first.
+
+        Args:
+            samples: Sound in [-1, 1], float32, [n] of any number.
+        """
         waiting = np.concatenate([self._waiting, samples]) if self._waiting.size else samples
         whole = len(waiting) // self._size * self._size
         self._waiting = waiting[whole:].copy()
@@ -79,7 +85,11 @@ class Sender:
         return packets
 
     def skip(self, count: int) -> None:
-        """Let so many packet times pass unheard: time goes on, though nothing is sent."""
+        """Let time pass unheard: it goes on, though nothing is sent.
+
+        Args:
+            count: Packet times.
+        """
         self.timestamp += count * self._size
         for _ in range(min(count, NIBBLE)):
             self._payloader.skip()

@@ -27,17 +27,17 @@ def read_codes(folder: str | Path, model: str | Path | None = None) -> Iterator[
     """Read what `audiodec tokenize` wrote, finished shards only, one file at a time.
 
     Args:
-        folder: its OUT.
-        model: the model that is to decode the codes, so that
+        folder: What `audiodec tokenize` was given as OUT.
+        model: Name or folder of the model that is to decode the codes, so that
             `load(model).decode(codes, row.samples)` is the sound. If not given, any bundled model
             whose codes they are.
 
     Yields:
-        row, and codes uint16 [codebooks, frames].
+        A row, which says what file it was, and its codes, uint16, [codebooks, frames].
 
     Raises:
-        ModelError: the codes are of another model.
-        FormatError: the folder holds no tokens, or a shard is damaged, missing or of another job.
+        ModelError: The codes are of another model.
+        FormatError: The folder holds no tokens, or a shard is damaged, missing or of another job.
         MissingExtraError: Parquet without pyarrow.
     """
     settings, shards = read_journal(Path(folder))

@@ -54,8 +54,11 @@ def take_over(module: nn.Module, weights: dict[str, Any], run: Path) -> None:
 def trained_network(run: Path) -> Network:
     """Load the network of a run's last checkpoint, in evaluation mode.
 
+    Args:
+        run: The run folder.
+
     Raises:
-        ModelError: no checkpoint, damaged, of another network, or codebooks that have not started.
+        ModelError: No checkpoint, damaged, of another network, or codebooks that have not started.
     """
     network = Network(load_recipe(run / "recipe.yaml").codec)
     state = load(run)

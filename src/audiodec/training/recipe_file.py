@@ -20,10 +20,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     A recipe may name another as its `base` (a path beside it): its own settings then add to that
     one's, groups key by key, everything else as a whole.
 
-    E.g. `data.batch=8 stages.0.steps=500 'codec.decoder={kind: seanet}'`: values are YAML.
+    Args:
+        path: A YAML file.
+        overrides: Settings to change, e.g. `data.batch=8`, `stages.0.steps=500`,
+            `codec.decoder={kind: seanet}`: values are YAML.
 
     Raises:
-        ConfigError: unreadable file, unknown key, or a value that does not fit.
+        ConfigError: Unreadable file, unknown key, or a value that does not fit.
     """
     data = {"name": path.stem} | _read(path, depth=0)
     for override in overrides:

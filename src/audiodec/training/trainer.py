@@ -38,10 +38,15 @@ class Trainer:
     """Runs a recipe in a run folder, which holds `recipe.yaml`, `last.ckpt` and TensorBoard logs.
 
     Step n depends only on the recipe and on the state after step n - 1, so a resumed run equals
-    an uninterrupted one. Every stage has a fresh optimiser.
+    an uninterrupted one. Every stage has a fresh optimiser. `start` and `resume` make one.
+
+    Args:
+        recipe: What to learn, from what and how.
+        run: The run folder.
+        hardware: What to compute on; one device, the best there is, if not given.
 
     Raises:
-        ConfigError: this machine has no such accelerator.
+        ConfigError: This machine has no such accelerator.
     """
 
     def __init__(self, recipe: Recipe, run: Path, hardware: Hardware = ONE_DEVICE) -> None:
@@ -68,8 +73,11 @@ class Trainer:
     def start(cls, recipe: Recipe, run: Path, hardware: Hardware = ONE_DEVICE) -> Trainer:
         """Start a new run in an empty folder.
 
+        Args:
+            recipe, run, hardware: Like those of `Trainer`.
+
         Raises:
-            ConfigError: the folder already holds a run, or `init` fits no part of the network.
+            ConfigError: The folder already holds a run, or `init` fits no part of the network.
             ModelError: `init` is no model.
         """
         # Before other processes start, or one of them might meet what the first has written.
@@ -84,7 +92,16 @@ class Trainer:
 
     @classmethod
     def resume(cls, run: Path, hardware: Hardware = ONE_DEVICE) -> Trainer:
-        """Go on where the run's last checkpoint was written, on any kind and number of devices."""
+        """Go on where the run's last checkpoint was written, on any kind and number of devices.
+
+        Args:
+            run: The run folder.
+            hardware: Like that of `Trainer`.
+
+        Raises:
+            ConfigError: The folder holds no run.
+            ModelError: Its checkpoint is damaged.
+        """
         if not (run / "recipe.yaml").is_file():
             raise ConfigError(f"{run} is not a run: it has no recipe.yaml")
         trainer = cls(load_recipe(run / "recipe.yaml"), run, hardware)
@@ -114,9 +131,12 @@ class Trainer:
             set_statistics(self.network, self.recipe)
 
     def fit(self, until: int | None = None) -> None:
-        """Train to the last step (or to step `until`), saving and validating on the way.
+        """Train to the last step, saving and validating on the way.
 
         Told to end (see `audiodec.ending`), it does after the current step, with a checkpoint.
+
+        Args:
+            until: The step to stop at; the recipe's last if not given.
         """
         last = min(until or self.recipe.steps, self.recipe.steps)
         ends = list(itertools.accumulate(stage.steps for stage in self.recipe.stages))
@@ -175,7 +195,12 @@ class Trainer:
             checkpoint.save(state, self.run)
 
     def batches(self, phase: Phase, end: int) -> Iterator[Batch]:
-        """Load the batches of a stage from the present step to step `end`, on the device."""
+        """Load the batches of a stage from the present step on, on the device.
+
+        Args:
+            phase: The run of the stage.
+            end: The step before which to end.
+        """
         loader = DataLoader(
             phase.crops,
             batch_size=None,

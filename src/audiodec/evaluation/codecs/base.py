@@ -27,12 +27,12 @@ class Peer(Protocol):
     """One codec at one setting. `encode` and `decode` each begin a fresh stream.
 
     Attributes:
-        name: unique in a report and with the version, e.g. "Opus 1.6.1 fullband 12".
-        family: the rate-quality curve it belongs to, e.g. "Opus 1.6.1 fullband".
-        kbps: nominal.
+        name: Unique in a report and with the version, e.g. "Opus 1.6.1 fullband 12".
+        family: The rate-quality curve it belongs to, e.g. "Opus 1.6.1 fullband".
+        kbps: Nominal bitrate.
         sample_rate: Hz it works at.
-        latency_ms: algorithmic: frame plus look-ahead; infinite when it needs the whole signal.
-        streaming: whether it can code live audio.
+        latency_ms: Algorithmic: frame plus look-ahead; infinite when it needs the whole signal.
+        streaming: Whether it can code live audio.
     """
 
     name: str
@@ -43,11 +43,22 @@ class Peer(Protocol):
     streaming: bool
 
     def encode(self, samples: Samples) -> list[bytes]:
-        """Code [n] float32 in [-1, 1] at `sample_rate` as packets, with headers as on the wire."""
+        """Code a whole signal as packets, with headers as on the wire.
+
+        Args:
+            samples: Sound in [-1, 1], float32, [n], at `sample_rate`.
+        """
         ...
 
     def decode(self, packets: list[bytes]) -> Samples:
-        """Decode packets to [n or more] float32 at `sample_rate`, the codec's delay removed."""
+        """Decode the packets of a whole signal.
+
+        Args:
+            packets: What `encode` gave.
+
+        Returns:
+            Sound, float32, [n or more], at `sample_rate`, the codec's delay removed.
+        """
         ...
 
 
@@ -58,7 +69,7 @@ class Spec(Protocol):
         """Make the codec, ready to run.
 
         Raises:
-            MissingCodecError: it cannot run here.
+            MissingCodecError: It cannot run here.
         """
         ...
 
@@ -83,10 +94,11 @@ class Family:
     """What is registered under a name: one codec at all its rates.
 
     Attributes:
-        make: kbps -> peer; a class or function of a module, so that it can be pickled.
-        rates: nominal kbps, ascending.
-        continuous: whether the rates between the lowest and the highest are offered, too.
-        missing: None when it can run here, else one line how to get it.
+        make: Makes the `Peer` of a bitrate in kbps; a class or function of a module, so that it
+            can be pickled.
+        rates: Nominal kbps, ascending.
+        continuous: Whether the rates between the lowest and the highest are offered, too.
+        missing: Says None when it can run here, else one line how to get it.
     """
 
     make: Callable[[float], Peer]
@@ -95,10 +107,13 @@ class Family:
     missing: Callable[[], str | None] = lambda: None
 
     def specs(self, rates: Sequence[float] | None) -> list[Spec]:
-        """Make a spec for each rate asked for that is offered; for all rates if None.
+        """Make a spec for each rate asked for that is offered.
+
+        Args:
+            rates: kbps; all rates on offer if None.
 
         Raises:
-            MissingCodecError: it cannot run here.
+            MissingCodecError: It cannot run here.
         """
         if reason := self.missing():
             raise MissingCodecError(reason)
@@ -126,8 +141,8 @@ class Result:
     """One clip through one codec.
 
     Attributes:
-        audio: decoded, at 48 kHz, delay removed, as long as the input.
-        payload_bytes: of the packets, from which the bitrate is measured.
+        audio: The decoded sound, float32, at 48 kHz, delay removed, as long as the input.
+        payload_bytes: Bytes of the packets, from which the bitrate is measured.
     """
 
     audio: Samples
@@ -138,10 +153,11 @@ def code(peer: Peer, samples: Samples) -> Result:
     """Code and decode one clip.
 
     Args:
-        samples: [n] float32 in [-1, 1] at 48 kHz.
+        peer: The codec.
+        samples: Sound in [-1, 1], float32, [n], at 48 kHz.
 
     Raises:
-        AudioDecError: the codec returns less audio than it was given.
+        AudioDecError: The codec returns less audio than it was given.
     """
     given = resampled(samples, RATE, peer.sample_rate)
     packets = peer.encode(given)

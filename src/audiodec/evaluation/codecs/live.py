@@ -15,9 +15,9 @@ class Live(abc.ABC):
     """A codec that is given one frame at a time; `encode` and `decode` of a peer are made of that.
 
     Attributes:
-        sample_rate: Hz.
-        frame: samples of a packet.
-        delay: samples by which what is decoded comes late.
+        sample_rate: Hz it works at.
+        frame: Samples of a packet.
+        delay: Samples by which what is decoded comes late.
     """
 
     sample_rate: int
@@ -33,12 +33,23 @@ class Live(abc.ABC):
         """Open a fresh stream: a packet -> [frame] float32, late by `delay`."""
 
     def encode(self, samples: Samples) -> list[bytes]:
-        """Code [n] float32 in [-1, 1] as packets."""
+        """Code a whole signal as packets.
+
+        Args:
+            samples: Sound in [-1, 1], float32, [n], at `sample_rate`.
+        """
         with self.encoder() as encode:
             return [encode(frame) for frame in frames_of(samples, self.frame, self.delay)]
 
     def decode(self, packets: list[bytes]) -> Samples:
-        """Decode packets to [n or more] float32, the delay removed."""
+        """Decode the packets of a whole signal.
+
+        Args:
+            packets: What `encode` gave.
+
+        Returns:
+            Sound, float32, [n or more], the delay removed.
+        """
         with self.decoder() as decode:
             decoded = [decode(packet) for packet in packets]
         return np.concatenate([np.zeros(0, np.float32), *decoded])[self.delay :]

@@ -49,14 +49,16 @@ def find_specs(
     """Find the codecs of these names, at the bitrates asked for.
 
     Args:
-        names: of codecs as in docs/codecs.md; or models of this project, by name or folder.
+        names: Codecs as in docs/codecs.md; or models of this project, by name or folder.
         rates: kbps; a codec is taken at the nearest rate that it offers, if at most 10 % off, and
             left out where there is none. All rates on offer if None.
-        model, beam_width: of "ours".
+        model: Of the codec "ours", by name or folder; the default model if None.
+        beam_width: Of the search of our models, 1 to 64.
 
     Raises:
-        ConfigError: no such codec, or no codec offers any of the rates.
-        MissingCodecError, MissingExtraError: a codec cannot run here; says how to get it.
+        ConfigError: There is no such codec, or no codec offers any of the rates.
+        MissingCodecError, MissingExtraError: A codec cannot run here; the message says how to get
+            it.
     """
     registered, specs = _entries(), []
     for name in dict.fromkeys(names):

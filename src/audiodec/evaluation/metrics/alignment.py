@@ -10,8 +10,13 @@ from audiodec.arrays import Samples
 def align(reference: Samples, degraded: Samples, rate: int) -> tuple[Samples, Samples, int]:
     """Shift by the lag (up to 0.2 s) of highest cross-correlation and cut to the overlap.
 
+    Args:
+        reference: The original, [samples].
+        degraded: What became of it, [samples]; it may be longer or shorter.
+        rate: Hz of both.
+
     Returns:
-        both signals, and the lag in samples (positive: the degraded one is late).
+        Both signals, and the lag in samples (positive: the degraded one is late).
     """
     size = 1 << (len(reference) + len(degraded) - 1).bit_length()
     spectrum = np.fft.rfft(degraded, size) * np.conj(np.fft.rfft(reference, size))

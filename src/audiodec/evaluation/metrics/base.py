@@ -26,14 +26,14 @@ class Metric:
     """A metric with what a reader of its numbers must know.
 
     Attributes:
-        name: its key in tables and on the command line.
-        function: of reference, degraded and rate.
-        low, high: its range; None where it has no bound.
-        unit: of its values; empty for a bare number.
-        higher_is_better: its direction.
-        source: paper or standard that defines it.
+        name: Its key in tables and on the command line.
+        function: What computes it, of reference, degraded and rate.
+        low, high: Its range; None where it has no bound.
+        unit: Of its values; empty for a bare number.
+        higher_is_better: Its direction.
+        source: Paper or standard that defines it.
         needs_reference: False where it listens to the degraded signal alone.
-        install: what it needs beyond the plain install, for a person.
+        install: What it needs beyond the plain install, for a person.
     """
 
     name: str
@@ -47,10 +47,15 @@ class Metric:
     install: str = ""
 
     def __call__(self, reference: Samples, degraded: Samples, rate: int) -> float:
-        """Compute the value for one pair of [samples] at `rate` Hz.
+        """Compute the value for one pair of signals.
+
+        Args:
+            reference: The original, float32 in [-1, 1], [samples].
+            degraded: What became of it, aligned and as long.
+            rate: Hz of both.
 
         Raises:
-            AudioError: the clip is beyond the metric, e.g. it holds no speech.
+            AudioError: The clip is beyond the metric, e.g. it holds no speech.
             MissingExtraError, MissingPackageError: a package is not installed.
         """
         return self.function(reference, degraded, rate)

@@ -66,8 +66,14 @@ def score(
     """Score by each metric's name; None where the clip is beyond a metric (e.g. no speech for
     PESQ).
 
+    Args:
+        reference: The original, float32 in [-1, 1], [samples].
+        degraded: What became of it, aligned and as long.
+        rate: Hz of both.
+        names: Of metrics, as in docs/metrics.md.
+
     Raises:
-        ConfigError: there is no metric of that name.
+        ConfigError: There is no metric of that name.
         MissingExtraError, MissingPackageError: a metric's package is not installed.
     """
     for name in names:
