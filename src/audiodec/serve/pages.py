@@ -55,6 +55,9 @@ class OneRequest(ServerConnection):
         """Pass on what has come, up to the end of the first request."""
         if self._answered or self.request is not None:
             super().data_received(data)
+            if self.protocol.close_expected():
+                # A queue that was full when the handshake ended would hide the client's end.
+                self.transport.resume_reading()
             return
         joined = self._before + data
         end = joined.find(_END) + len(_END) - len(self._before) if _END in joined else len(data)

@@ -20,5 +20,14 @@ async def part(connection: ServerConnection, code: Close, reason: str) -> None:
         async with asyncio.timeout(FAREWELL_S):
             if reason:
                 await connection.send(json.dumps({"error": reason}))
+            unread = asyncio.create_task(_discard(connection))
             await connection.close(code, reason)
+            await unread
     connection.transport.abort()
+
+
+async def _discard(connection: ServerConnection) -> None:
+    """Take what is unread: behind a full queue, the client's half of the handshake is not seen."""
+    with suppress(ConnectionClosed):
+        while True:
+            await connection.recv()
