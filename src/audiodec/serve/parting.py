@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
 
 from audiodec.serve.messages import Close
 
@@ -27,7 +27,8 @@ async def part(connection: ServerConnection, code: Close, reason: str) -> None:
 
 
 async def _discard(connection: ServerConnection) -> None:
-    """Take what is unread: behind a full queue, the client's half of the handshake is not seen."""
-    with suppress(ConnectionClosed):
+    """Take what is unread, unless somebody else does: behind a full queue, the client's half of the
+    handshake is not seen."""
+    with suppress(ConnectionClosed, ConcurrencyError):
         while True:
             await connection.recv()
