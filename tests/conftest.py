@@ -42,6 +42,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_I
     # Below nohup. The tests still ignore it; programs that they start no longer inherit that.
     signal.signal(signal.SIGHUP, lambda *_: None)
 NOTHING_MAY_SKIP = "AUDIODEC_NOTHING_MAY_SKIP" in os.environ  # set by .ci/run
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 SPEECH = Path(audiodec.__file__).parent / "assets" / "speech.flac"
 
 SMALL = CodecConfig(
@@ -85,19 +86,35 @@ def small_network() -> Network:
 
 
 @pytest.fixture(scope="session")
-def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That network as an exported model folder, made once for all processes of a run."""
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> MadeOnce:
+    """Gives a folder by its name, made by the first process of a run that asks for it."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # common to the workers
-    folder = base / "models" / "small"
-    with FileLock(base / "small.lock"):
-        if not folder.exists():
-            torch.manual_seed(0)
-            network = Network(SMALL)
-            torch.nn.init.normal_(network.quantizer.codebooks)
-            export_model(network, "small", folder)
-    return folder
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder = base / "made" / name
+        with FileLock(base / f"{name}.lock"):
+            if not folder.exists():
+                make(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def small_folder(made_once: MadeOnce) -> Path:
+    """That network as an exported model folder."""
+
+    def make(folder: Path) -> None:
+        torch.manual_seed(0)
+        network = Network(SMALL)
+        torch.nn.init.normal_(network.quantizer.codebooks)
+        export_model(network, "small", folder)
+
+    return made_once("small", make)
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,7 @@ def test_weight_norm_is_folded_away_by_export(recipe_file: Path, tmp_path: Path)
     Trainer.start(load_recipe(path), tmp_path / "run").fit()
     codec = checkpoint.trained_network(tmp_path / "run")
     assert not [name for name in codec.state_dict() if "parametrizations" in name]
-    export_model(codec, "activated", tmp_path / "model", torch.float32)
+    export_model(codec, "activated", tmp_path / "model", torch.float32, for_browsers=False)
     model = audiodec.load(tmp_path / "model")
     audio = np.random.default_rng(0).normal(0, 0.1, 2000).astype(np.float32)
     assert model.decode(model.encode(audio), 2000).shape == (2000,)
@@ -131,7 +131,9 @@ def test_weight_norm_is_folded_away_by_export(recipe_file: Path, tmp_path: Path)
 def test_vocoder_on_a_frozen_autoencoder(recipe_file: Path, tmp_path: Path) -> None:
     """Autoencoder, statistics, vocoder: then the vocoder decodes the autoencoder's codes."""
     Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model")
+    export_model(
+        checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model", for_browsers=False
+    )
     decoder = {
         "kind": "hifigan", "channels": 16, "strides": [5, 4], "kernels": [3], "groups": 3,
         "dilations": [1, 3],
@@ -154,7 +156,7 @@ def test_vocoder_on_a_frozen_autoencoder(recipe_file: Path, tmp_path: Path) -> N
     mean, scale = np.load(tmp_path / "stats.npy")
     np.testing.assert_allclose(vocoder.decoder.mean, mean, rtol=1e-6)  # type: ignore[arg-type]
     assert (scale > 0).all()
-    export_model(vocoder, "voc", tmp_path / "vocoder")
+    export_model(vocoder, "voc", tmp_path / "vocoder", for_browsers=False)
     audio = np.random.default_rng(0).normal(0, 0.1, 2000).astype(np.float32)
     whole = audiodec.load(tmp_path / "vocoder")
     composed = audiodec.load(encoder=tmp_path / "model", decoder=tmp_path / "vocoder")
@@ -168,7 +170,9 @@ def test_a_run_from_a_model_survives_a_kill_before_its_first_checkpoint(
     recipe_file: Path, tmp_path: Path
 ) -> None:
     Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model")
+    export_model(
+        checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model", for_browsers=False
+    )
     path = change(recipe_file, init=str(tmp_path / "model"), stages=[METRIC])
     started = Trainer.start(load_recipe(path), tmp_path / "run")  # and killed here
     resumed = Trainer.resume(tmp_path / "run")
@@ -183,10 +187,18 @@ def test_a_decoder_trained_on_an_imported_models_codes_composes_with_it(
 ) -> None:
     """float32 weights as `import` writes them, float16 ones as `export` does: same codebooks."""
     Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "a", torch.float32)
+    export_model(
+        checkpoint.trained_network(tmp_path / "ae"),
+        "ae",
+        tmp_path / "a",
+        torch.float32,
+        for_browsers=False,
+    )
     path = change(recipe_file, init=str(tmp_path / "a"), stages=[ADVERSARIAL])
     Trainer.start(load_recipe(path), tmp_path / "run").fit()
-    export_model(checkpoint.trained_network(tmp_path / "run"), "b", tmp_path / "b")
+    export_model(
+        checkpoint.trained_network(tmp_path / "run"), "b", tmp_path / "b", for_browsers=False
+    )
     assert audiodec.load(encoder=tmp_path / "a", decoder=tmp_path / "b").info.id == "b"
 
 
@@ -194,7 +206,12 @@ def test_composing_with_other_codebooks_is_refused(recipe_file: Path, tmp_path: 
     for name, seed in (("a", 0), ("b", 1)):
         recipe = load_recipe(change(recipe_file, stages=[METRIC], seed=seed))
         Trainer.start(recipe, tmp_path / "runs" / name).fit()
-        export_model(checkpoint.trained_network(tmp_path / "runs" / name), name, tmp_path / name)
+        export_model(
+            checkpoint.trained_network(tmp_path / "runs" / name),
+            name,
+            tmp_path / name,
+            for_browsers=False,
+        )
     with pytest.raises(audiodec.ModelError, match="different codebooks"):
         audiodec.load(encoder=tmp_path / "a", decoder=tmp_path / "b")
     with pytest.raises(audiodec.ModelError, match="do not fit: sample_rate"):
@@ -204,7 +221,11 @@ def test_composing_with_other_codebooks_is_refused(recipe_file: Path, tmp_path: 
 def test_denoising_learns_encoder_only(recipe_file: Path, tmp_path: Path) -> None:
     Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
     export_model(
-        checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model", torch.float32
+        checkpoint.trained_network(tmp_path / "ae"),
+        "ae",
+        tmp_path / "model",
+        torch.float32,
+        for_browsers=False,
     )
     noise = np.random.default_rng(0).normal(0, 0.1, 16000)
     (tmp_path / "noise").mkdir()
@@ -230,7 +251,9 @@ def test_two_channels_in_one_model(recipe_file: Path, tmp_path: Path) -> None:
     data["sources"] = [{"path": str(tmp_path / "binaural")}]
     path = change(recipe_file, codec={**SEANET, "channels": 2}, data=data)
     Trainer.start(load_recipe(path), tmp_path / "run").fit()
-    export_model(checkpoint.trained_network(tmp_path / "run"), "two", tmp_path / "model")
+    export_model(
+        checkpoint.trained_network(tmp_path / "run"), "two", tmp_path / "model", for_browsers=False
+    )
     codec = audiodec.load(tmp_path / "model")
     audio = both.T.astype(np.float32)[:, :5001]
     decoded = codec.decode(codec.encode(audio), 5001)

@@ -69,7 +69,9 @@ def trained(init: str, place: Path) -> Path:
         name = AUTOENCODERS[init]
         recipe = load_recipe(RECIPES / f"{name}.yaml", small(name, place))
         Trainer.start(recipe, place / "bases" / name).fit(until=recipe.stages[0].steps)
-        export_model(checkpoint.trained_network(place / "bases" / name), "base", out)
+        export_model(
+            checkpoint.trained_network(place / "bases" / name), "base", out, for_browsers=False
+        )
     return out
 
 
@@ -83,7 +85,9 @@ def test_recipe(name: str, place: Path) -> None:
     assert state["step"] == recipe.steps
     assert state["phase"]["stage"] == recipe.stages[-1].name
     assert all(math.isfinite(v) for values in losses(run).values() for v in values)
-    export_model(checkpoint.trained_network(run), "small", place / "exported" / name)
+    export_model(
+        checkpoint.trained_network(run), "small", place / "exported" / name, for_browsers=False
+    )
     codec = audiodec.load(place / "exported" / name)
     audio = np.zeros((codec.channels, 3000), np.float32)[0 if codec.channels == 1 else slice(None)]
     assert codec.decode(codec.encode(audio), 3000).shape == audio.shape

@@ -107,7 +107,9 @@ def test_joined_latents_begin_as_the_model_they_come_from(network: Network, tmp_
             width=16, dilations=(1, 2), bands=12, overlap=32, noise_width=500, expansion=1
         ),
     )
-    export_model(Network(short).eval(), "short", tmp_path / "short", torch.float32)
+    export_model(
+        Network(short).eval(), "short", tmp_path / "short", torch.float32, for_browsers=False
+    )
     sound = 0.1 * np.random.default_rng(0).standard_normal(32000)
     (tmp_path / "speech").mkdir()
     soundfile.write(tmp_path / "speech" / "noise.wav", sound, 16000)

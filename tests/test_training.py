@@ -131,12 +131,14 @@ def test_it_learns_logs_and_exports(recipe_file: Path, tmp_path: Path) -> None:
         tags["scalars"]
     )
     assert tags["images"] == tags["audio"] == ["clip 0"]
-    export_model(checkpoint.trained_network(run), "learned", tmp_path / "model")
+    export_model(checkpoint.trained_network(run), "learned", tmp_path / "model", for_browsers=False)
     model = audiodec.load(tmp_path / "model")
     audio = soundfile.read(SPEECH, dtype="float32")[0][::3].copy()
     assert model.decode(model.encode(audio), len(audio)).shape == audio.shape
     with pytest.raises(ModelError, match="exists"):
-        export_model(checkpoint.trained_network(run), "learned", tmp_path / "model")
+        export_model(
+            checkpoint.trained_network(run), "learned", tmp_path / "model", for_browsers=False
+        )
 
 
 def test_export_before_the_codebooks_start_is_refused(recipe_file: Path, tmp_path: Path) -> None:

@@ -116,5 +116,5 @@ def _untrained(recipe: Path, temporary: Path) -> Path:
     torch.manual_seed(0)
     network = Network(load_recipe(recipe).codec)
     torch.nn.init.normal_(network.quantizer.codebooks)
-    export_model(network, "untrained", temporary / "untrained", torch.float32)
+    export_model(network, "untrained", temporary / "untrained", torch.float32, for_browsers=False)
     return temporary / "untrained"
