@@ -131,7 +131,8 @@ def import_published(
         raise MissingExtraError("importing checkpoints", "train") from None
     base = None if autoencoder is None else load_network(find_model(autoencoder))
     codec = import_checkpoint(checkpoint, config, base)
-    info = export_model(codec, model_id or default_id(out), out, torch.float32)
+    # No graphs for browsers: published networks are too large for calls there.
+    info = export_model(codec, model_id or default_id(out), out, torch.float32, for_browsers=False)
     console.print(f"{out}: model {info.id}, weights {info.weights_hash.hex()}", markup=False)
 
 
