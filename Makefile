@@ -50,7 +50,7 @@ site:
 	@echo "$(PAGES)/index.html: serve it with \`audiodec serve --site\`, or copy it with cp -rL"
 
 docs: .venv/dev $(MERMAID)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html"
 
 wheel: .venv/dev site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,3 +75,20 @@ def test_references_are_those_of_the_code(site: Path) -> None:
     interface = (site / "reference" / "api.html").read_text()
     for name in ("audiodec.load", "audiodec.Codec.encode", "audiodec.Decoder.decode"):
         assert f'id="{name}"' in interface
+
+
+def test_make_docs_fails_on_a_broken_link(site: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "build").mkdir()
+    pages = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+    for name in (*pages, "Makefile", "mkdocs.yml", "pyproject.toml", "recipes", "src"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "build" / "site-tools").symlink_to(ROOT / "build" / "site-tools")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    with (tmp_path / "docs" / "faq.md").open("a") as page:
+        page.write("[nobody wrote this](nowhere.md)\n")
+    run = subprocess.run(
+        ["make", "docs"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert run.returncode
+    assert "nowhere.md" in run.stdout + run.stderr
