@@ -31,7 +31,9 @@ from audiodec.config import (
     SpectralEncoderConfig,
     to_data,
 )
+from audiodec.export.concealment import export_concealment
 from audiodec.export.onnx import export_model
+from audiodec.nn.concealment import ConcealmentNetwork
 from audiodec.nn.network import Network
 from audiodec.pretrained import DECODER, ENCODER, INFO, WEIGHTS
 
@@ -120,6 +122,29 @@ def small_folder(made_once: MadeOnce) -> Path:
 @pytest.fixture(scope="session")
 def small(small_folder: Path) -> audiodec.Codec:
     return audiodec.load(small_folder)
+
+
+def concealment_network() -> ConcealmentNetwork:
+    """Random weights, loud enough to be heard."""
+    torch.manual_seed(1)
+    network = ConcealmentNetwork(
+        SMALL.quantizer.dim, torch.ones(SMALL.quantizer.dim), width=16, heads=(0, 2)
+    )
+    torch.nn.init.normal_(network.contract[1].weight, std=0.5)
+    return network
+
+
+@pytest.fixture(scope="session")
+def guessing_folder(small_folder: Path, made_once: MadeOnce) -> Path:
+    """The small model with a concealment graph."""
+    return made_once(
+        "guessing", lambda folder: export_concealment(concealment_network(), small_folder, folder)
+    )
+
+
+@pytest.fixture(scope="session")
+def guessing(guessing_folder: Path) -> audiodec.Codec:
+    return audiodec.load(guessing_folder)
 
 
 @pytest.fixture(scope="session")

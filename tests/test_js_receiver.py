@@ -89,7 +89,10 @@ def replay(events: list[tuple[float, bytes | None]]) -> tuple[Receiver, list[lis
             continue
         turn = receiver.due(now)
         receiver.sound(turn, [LoudDecoder().decode(own.packet) for own in turn.packets])
-        packets = [_text(own.packet) for own in turn.packets]
+        packets = [
+            [_text(own.packet), own.coarse, [_text(each) for each in own.ahead]]
+            for own in turn.packets
+        ]
         turns.append([packets, turn.noise, receiver.buffer.depth])
     return receiver, turns
 

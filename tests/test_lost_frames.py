@@ -16,35 +16,12 @@ import audiodec
 from audiodec.bitstream.packet import Arrived
 from audiodec.errors import ModelError
 from audiodec.export.concealment import export_concealment
-from audiodec.nn.concealment import ConcealmentNetwork
 from audiodec.pretrained import CONCEALMENT, find_model
 from audiodec.serve.batch import DecoderBatch
 from audiodec.training.concealment import draw_known
-from tests.conftest import SMALL, SPEECH
+from tests.conftest import SMALL, SPEECH, concealment_network
 
 DIM, FRAMES = SMALL.quantizer.dim, 3
-
-
-def make_network() -> ConcealmentNetwork:
-    """Random weights, loud enough to be heard."""
-    torch.manual_seed(1)
-    network = ConcealmentNetwork(DIM, torch.ones(DIM), width=16, heads=(0, 2))
-    torch.nn.init.normal_(network.contract[1].weight, std=0.5)
-    return network
-
-
-@pytest.fixture(scope="module")
-def folder(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small model with a concealment graph."""
-    made = tmp_path_factory.mktemp("models") / "with"
-    info = export_concealment(make_network(), small_folder, made)
-    assert CONCEALMENT in info.files
-    return made
-
-
-@pytest.fixture(scope="module")
-def guessing(folder: Path) -> audiodec.Codec:
-    return audiodec.load(folder)
 
 
 def packets_of(codec: audiodec.Codec, speech: np.ndarray) -> list[bytes]:
@@ -52,7 +29,7 @@ def packets_of(codec: audiodec.Codec, speech: np.ndarray) -> list[bytes]:
 
 
 def test_the_network_sees_around_holes_and_is_stateless() -> None:
-    network = make_network()
+    network = concealment_network()
     latents, known = torch.randn(2, DIM, 40), torch.ones(2, 40)
     known[:, 20:26] = 0
     latents[..., 20:26] = 0
@@ -113,8 +90,8 @@ def test_a_long_gap_ends_in_silence_and_speech_comes_back(
     assert np.abs(decoder.decode(packets[45])).max() > 0
 
 
-def test_all_runtimes_guess_alike(folder: Path, speech: np.ndarray) -> None:
-    codecs = [audiodec.load(folder, runtime=name) for name in ("onnx", "torch")]
+def test_all_runtimes_guess_alike(guessing_folder: Path, speech: np.ndarray) -> None:
+    codecs = [audiodec.load(guessing_folder, runtime=name) for name in ("onnx", "torch")]
     packets = packets_of(codecs[0], speech)
     decoders = [codec.decoder(FRAMES) for codec in codecs]
     for n, packet in enumerate(packets[:40]):
@@ -146,14 +123,14 @@ def test_streams_of_a_batch_are_concealed_as_they_are_alone(
     np.testing.assert_allclose(np.concatenate(sound, axis=1), np.stack(alone), atol=1e-4)
 
 
-def test_a_graph_that_was_changed_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_graph_that_was_changed_is_refused(guessing_folder: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed"
-    shutil.copytree(folder, changed)
-    (changed / CONCEALMENT).write_bytes((folder / CONCEALMENT).read_bytes() + b" ")
+    shutil.copytree(guessing_folder, changed)
+    (changed / CONCEALMENT).write_bytes((guessing_folder / CONCEALMENT).read_bytes() + b" ")
     with pytest.raises(ModelError, match=r"concealment\.onnx is damaged or changed"):
         audiodec.load(changed)
     with pytest.raises(ModelError, match="already exists"):
-        export_concealment(make_network(), folder, changed)
+        export_concealment(concealment_network(), guessing_folder, changed)
 
 
 def test_training_draws_runs_copies_and_a_present() -> None:

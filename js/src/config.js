@@ -9,6 +9,8 @@ export const DECODER = "decoder.onnx";
 /** The same two with operators that WebAssembly runs faster; older models have none. */
 export const WASM_ENCODER = "encoder.wasm.onnx";
 export const WASM_DECODER = "decoder.wasm.onnx";
+/** Guesses lost frames; a model may have it. */
+export const CONCEALMENT = "concealment.onnx";
 export const INFO = "model.json";
 
 const RATE_TOLERANCE_KBPS = 0.01;
@@ -63,6 +65,11 @@ export class ModelInfo {
     return WASM_ENCODER in this.files && WASM_DECODER in this.files
       ? [WASM_ENCODER, WASM_DECODER]
       : [ENCODER, DECODER];
+  }
+
+  /** Names of the files that are loaded. */
+  get names() {
+    return [WEIGHTS, ...this.graphs, ...(CONCEALMENT in this.files ? [CONCEALMENT] : [])];
   }
 
   /** The first 8 bytes of the weights' SHA-256: what `.adc` files carry to name their decoder. */

@@ -1,6 +1,6 @@
 /** A model folder at a URL -> checked files, from the cache where they have been before. */
 
-import { INFO, ModelInfo, WEIGHTS } from "./config.js";
+import { INFO, ModelInfo } from "./config.js";
 import { ModelError } from "./errors.js";
 
 const CACHE = "audiodec";
@@ -39,7 +39,7 @@ export async function readModel(folder, progress = () => {}) {
     throw new ModelError(`${new URL(INFO, base)} is no JSON: is ${folder} a model folder?`);
   }
   const info = new ModelInfo(data);
-  const names = [WEIGHTS, ...info.graphs];
+  const { names } = info;
   const parts = names.map(() => ({ loaded: 0, total: /** @type {number | null} */ (null) }));
   const told = () => {
     const totals = parts.map((part) => part.total);

@@ -276,8 +276,12 @@ class RemoteDecoder extends RemoteStream {
     super(line, "decoder", options);
   }
 
-  /** @param {Uint8Array | null} packet @returns {Promise<Float32Array | Float32Array[]>} */
-  decode(packet) {
-    return this._line.ask(this._id, "decode", [packet]);
+  /**
+   * @param {Uint8Array | null} packet
+   * @param {import("./session.js").Arrived} [arrived]
+   * @returns {Promise<Float32Array | Float32Array[]>}
+   */
+  decode(packet, arrived) {
+    return this._line.ask(this._id, "decode", [packet, arrived]);
   }
 }

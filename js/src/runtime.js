@@ -3,7 +3,7 @@
 import * as ort from "onnxruntime-web/wasm";
 
 import { Codebooks } from "./codebooks.js";
-import { WEIGHTS } from "./config.js";
+import { CONCEALMENT, WEIGHTS } from "./config.js";
 import { ModelError } from "./errors.js";
 
 /** @typedef {Record<string, ort.Tensor>} State */
@@ -29,19 +29,31 @@ export class Runtime {
     ort.env.logLevel = "error";
     if (wasm !== undefined) ort.env.wasm.wasmPaths = String(wasm).replace(/\/?$/, "/");
     const [encoder, decoder] = model.info.graphs;
-    return new Runtime(model, await Graph.start(model, encoder), await Graph.start(model, decoder));
+    return new Runtime(
+      model,
+      await Graph.start(model, encoder),
+      await Graph.start(model, decoder),
+      CONCEALMENT in model.files ? await Graph.start(model, CONCEALMENT) : null,
+    );
   }
 
   /**
    * @param {import("./model.js").Model} model
    * @param {Graph} encoder
    * @param {Graph} decoder
+   * @param {Graph | null} concealment
    */
-  constructor(model, encoder, decoder) {
+  constructor(model, encoder, decoder, concealment) {
     this.info = model.info;
     this._codebooks = new Codebooks(model);
     this._encoder = encoder;
     this._decoder = decoder;
+    this._concealment = concealment;
+  }
+
+  /** Whether lost frames are guessed; else the last one is repeated. */
+  get guesses() {
+    return this._concealment !== null;
   }
 
   /** State of a fresh encoder stream. */
@@ -76,13 +88,38 @@ export class Runtime {
   }
 
   /**
+   * The quantized latents that codes stand for, [dim, frames].
+   *
    * @param {import("./codebooks.js").Rows} codes
+   */
+  dequantize(codes) {
+    return this._codebooks.decode(codes);
+  }
+
+  /**
+   * Guess what a window lacks.
+   *
+   * @param {Float32Array} latents [dim, frames]; zeros where nothing is known
+   * @param {Float32Array} known share of all codebooks that are, [frames]
+   * @returns {Promise<Float32Array>} whole latents, [dim, frames]
+   */
+  async guess(latents, known) {
+    const graph = /** @type {Graph} */ (this._concealment);
+    const shape = [1, this.info.dim, known.length];
+    const { guess } = await graph.run({
+      latents: new ort.Tensor("float32", latents, shape),
+      known: new ort.Tensor("float32", known, [1, known.length]),
+    });
+    return /** @type {Float32Array} */ (guess.data);
+  }
+
+  /**
+   * @param {Float32Array} latents quantized, [dim, frames]
    * @param {State} state
    * @returns {Promise<{channels: Float32Array[], state: State}>}
    */
-  async decode(codes, state) {
-    const frames = codes[0].length;
-    const latents = this._codebooks.decode(codes);
+  async decode(latents, state) {
+    const frames = latents.length / this.info.dim;
     const quantized = new ort.Tensor("float32", latents, [1, this.info.dim, frames]);
     const [results, after] = await this._decoder.step("quantized", quantized, state, ["audio"]);
     const audio = /** @type {Float32Array} */ (results.audio.data);
@@ -135,6 +172,11 @@ class Graph {
       state[name] = new ort.Tensor("float32", new Float32Array(size), shape);
     }
     return state;
+  }
+
+  /** @param {Record<string, ort.Tensor>} inputs of a graph without state */
+  run(inputs) {
+    return this._session.run(inputs);
   }
 
   /**

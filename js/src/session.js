@@ -1,6 +1,7 @@
 /** One stream: an encoder from sound to packets, a decoder from packets to sound. */
 
 import { checkPacketFrames, checkSignal, countCodebooks } from "./checks.js";
+import { ABSENT } from "./codebooks.js";
 import { Playback } from "./concealment.js";
 import { Queue } from "./queue.js";
 import { CHUNK } from "./runtime.js";
@@ -136,6 +137,15 @@ function silence(channels) {
  */
 
 /**
+ * What is known beside a packet.
+ *
+ * @typedef {object} Arrived
+ * @property {boolean} [coarse] it is a copy in fewer codebooks than were sent: the rest is guessed
+ * @property {(Uint8Array | null)[]} [ahead] the packets after it, as far as they are there already,
+ *   null for one that is not: with them a guess is better
+ */
+
+/**
  * One stream of packets to sound: a packet in, its samples out; null for a lost packet.
  *
  * Packets may be of any bitrate, and change it from one to the next. All samples together are those
@@ -157,20 +167,44 @@ export class Decoder {
   /**
    * Decode a packet, or conceal its loss.
    *
-   * A lost packet (null) repeats the last frame received and fades to silence; what comes after is
-   * right again as soon as the decoder has forgotten the loss (150 ms).
+   * A lost packet (null) is guessed from what is known around it; a model without a graph for that
+   * repeats the last frame. Where nothing more comes, the sound fades to silence. What comes after a
+   * loss is right again as soon as the decoder has forgotten it (150 ms).
    *
    * @param {Uint8Array | null} packet
+   * @param {Arrived} [arrived]
    * @returns {Promise<Float32Array | Float32Array[]>} sound in [-1, 1], framesPerPacket * hop
    *   samples; an array per channel where the model codes several together
    * @throws {import("./errors.js").FormatError} the bytes are no packet of this stream, which is as
    *   it was before
    */
-  async decode(packet) {
+  async decode(packet, { coarse = false, ahead = [] } = {}) {
     const codes = packet === null ? null : this._format.unpack(packet);
+    const following = this._following(ahead);
     return this._queue.run(async () =>
-      asSignal(await (codes ? this._playback.play(codes) : this._playback.conceal(this._format.frames))),
+      asSignal(
+        await (codes
+          ? this._playback.play(codes, coarse, following)
+          : this._playback.conceal(this._format.frames, following)),
+      ),
     );
+  }
+
+  /**
+   * Codes of the packets ahead, `ABSENT` where there are none.
+   *
+   * @param {(Uint8Array | null)[]} ahead
+   */
+  _following(ahead) {
+    if (!ahead.some((packet) => packet)) return null;
+    const { frames, codebooks } = this._format;
+    const rows = Array.from({ length: codebooks }, () =>
+      new Int32Array(frames * ahead.length).fill(ABSENT),
+    );
+    ahead.forEach((packet, n) => {
+      if (packet) this._format.unpack(packet).forEach((row, i) => rows[i].set(row, n * frames));
+    });
+    return rows;
   }
 
   /** Forget everything: the next packet begins a new stream. */

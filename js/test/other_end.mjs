@@ -16,8 +16,10 @@ const speech = new Float32Array(bytes(task.speech).buffer);
 
 const decoder = codec.decoder({ framesPerPacket });
 const heard = [];
-for (const packet of task.packets) {
-  heard.push(base64(await decoder.decode(packet === null ? null : bytes(packet))));
+const optional = (/** @type {string | null} */ text) => (text === null ? null : bytes(text));
+for (const { packet, coarse, ahead } of task.packets) {
+  const arrived = { coarse, ahead: ahead.map(optional) };
+  heard.push(base64(await decoder.decode(optional(packet), arrived)));
 }
 
 const encoder = codec.encoder({ framesPerPacket });

@@ -28,8 +28,12 @@ for (const [now, datagram] of events) {
     continue;
   }
   const turn = receiver.due(now);
-  receiver.sound(turn, turn.packets.map(decoder.decode));
-  const packets = turn.packets.map((packet) => packet && Buffer.from(packet).toString("base64"));
+  receiver.sound(turn, turn.packets.map((own) => decoder.decode(own.packet)));
+  const text = (/** @type {Uint8Array | null} */ packet) =>
+    packet && Buffer.from(packet).toString("base64");
+  const packets = turn.packets.map(({ packet, coarse, ahead }) => [
+    text(packet), coarse, ahead.map(text),
+  ]);
   turns.push([packets, turn.noise, receiver.buffer.depth]);
 }
 const { received, lost, missing, highest, jitter } = receiver.sequence;

@@ -228,6 +228,15 @@ export class JitterBuffer {
   }
 
   /**
+   * What is there of the next packet times.
+   *
+   * @param {number} count
+   */
+  ahead(count) {
+    return Array.from({ length: count }, (_, i) => this._entries.get(this.next + i) ?? null);
+  }
+
+  /**
    * So many packet times pass without a pull.
    *
    * @param {number} count

@@ -18,6 +18,7 @@ import { ComfortNoise, described, level } from "./silence.js";
 
 const ORIGINAL = MAX_DATAGRAM; // rank of a packet that is no copy: above that of any copy
 const REACH_PACKETS = 64; // after which a copy's distance no longer lengthens the buffer
+const AHEAD_PACKETS = 16; // after the one played, that help to guess what it lacks
 const QUIET_DB = 20; // below the loudest of late that hide a change of delay
 const SILENT_DBOV = -60; // that always do
 const FORGET_DB_PER_S = 10; // by which the loudest of late falls
@@ -38,19 +39,23 @@ export class Counts {
 }
 
 /**
+ * A packet to be decoded, or concealed where it is null, and what is known beside it.
+ *
+ * @typedef {{packet: Uint8Array | null, coarse: boolean, ahead: (Uint8Array | null)[]}} Arrived
+ */
+
+/**
  * What one packet time is made of.
  *
  * @typedef {object} Turn
- * @property {(Uint8Array | null)[]} packets to be decoded, null: to be concealed; two are
- *   cross-faded into one packet time
+ * @property {Arrived[]} packets two are cross-faded into one packet time
  * @property {number | null} noise dBov of the comfort noise on top; null: without
  */
 
 /** Datagrams in at any time, sound out once per packet time. Memory is bounded. */
 export class Receiver {
   /**
-   * @param {{decode(packet: Uint8Array | null): Promise<Float32Array | Float32Array[]>}} decoder of
-   *   one channel
+   * @param {Pick<import("../session.js").Decoder, "decode">} decoder of one channel
    * @param {PacketFormat} format what the stream was agreed to be
    * @param {number} ssrc of the agreed stream; no other is ever heard
    * @param {number} [first] sequence number of its first packet, where that is agreed, too
@@ -68,6 +73,7 @@ export class Receiver {
     this._noiseLevel = null;
     this._loudest = this._newest = -127; // dBov, of what was played
     this._reaches = new Array(REACH_PACKETS).fill(0);
+    this._sent = 0; // bytes of the packet played last: a shorter copy is coarser
     this.buffer = new JitterBuffer(this.period);
     /** Timestamp of packet time 0, unwrapped. @type {number | null} */
     this._origin = null;
@@ -164,8 +170,8 @@ export class Receiver {
   async pull(now) {
     const turn = this.due(now);
     const decoded = [];
-    for (const packet of turn.packets) {
-      decoded.push(/** @type {Float32Array} */ (await this._decoder.decode(packet)));
+    for (const { packet, ...beside } of turn.packets) {
+      decoded.push(/** @type {Float32Array} */ (await this._decoder.decode(packet, beside)));
     }
     return this.sound(turn, decoded);
   }
@@ -182,8 +188,12 @@ export class Receiver {
     const { action, entries } = this.buffer.pull(now, quiet);
     if (action === "merge") this.counts.merged++;
     if (!entries.length) this._count(action);
-    const packets = entries.map((entry) => this._play(entry));
-    return { packets: packets.length ? packets : [null], noise: this._noiseLevel };
+    const ahead = this.buffer
+      .ahead(AHEAD_PACKETS)
+      .map((entry) => (entry && !entry.noise ? entry.data : null));
+    const packets = entries.map((entry) => this._play(entry, ahead));
+    if (!packets.length) packets.push({ packet: null, coarse: false, ahead });
+    return { packets, noise: this._noiseLevel };
   }
 
   /**
@@ -203,17 +213,25 @@ export class Receiver {
     return audio;
   }
 
-  /** @param {import("./jitter.js").Entry} entry */
-  _play(entry) {
-    if (entry.noise) {
-      this._noiseLevel = described(entry.data);
+  /**
+   * @param {import("./jitter.js").Entry} entry
+   * @param {(Uint8Array | null)[]} ahead
+   * @returns {Arrived}
+   */
+  _play({ data, noise, rank }, ahead) {
+    if (noise) {
+      this._noiseLevel = described(data);
       this.counts.noise++;
-      return null;
+      return { packet: null, coarse: false, ahead: [] };
     }
     this._noiseLevel = null;
-    if (entry.rank === ORIGINAL) this.counts.played++;
-    else this.counts.recovered++;
-    return entry.data;
+    if (rank === ORIGINAL) {
+      this.counts.played++;
+      this._sent = data.length;
+      return { packet: data, coarse: false, ahead: [] };
+    }
+    this.counts.recovered++;
+    return { packet: data, coarse: data.length < this._sent, ahead };
   }
 
   /** @param {import("./jitter.js").Action} action */
