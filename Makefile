@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH ?= torch==2.13.0
 
 # Tests run in as many processes as there are cores, one thread each.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup --durations=10
 PYTEST_OPTIONS ?=
 
 # Draws the diagrams of the site; a reader's browser takes it from us, not from elsewhere.
