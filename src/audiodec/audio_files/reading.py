@@ -48,7 +48,7 @@ def read_audio(source: str, longest: float | None = None) -> Sound:
         longest: Seconds to read at most; all if not given.
 
     Raises:
-        AudioError: Like `open_audio`.
+        AudioError: It cannot be read, is empty, or claims a sample rate outside 1 to 768 kHz.
     """
     with open_audio(source) as audio:
         most = audio.samples if longest is None else round(longest * audio.rate)
