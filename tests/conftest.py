@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
@@ -217,15 +216,10 @@ def serve_rooms(codec: audiodec.Codec, start_server: Callable[..., Any]) -> Call
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A real browser, `playwright.sync_api.Browser`; skips, saying why, where there is none."""
-    reason = "playwright is not installed: no browser to drive"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if chromium is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    from tests.page_tools import chromium
+
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def _refuse_skip(report: Any, optional: bool) -> None:

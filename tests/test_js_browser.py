@@ -6,8 +6,6 @@ import base64
 import contextlib
 import functools
 import http.server
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 import soundfile
 
 import audiodec
+from tests.page_tools import chromium, hearing, served
 
 ROOT = Path(__file__).parent.parent
 ISOLATED = {
@@ -65,27 +64,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "model").symlink_to(ROOT / "src/audiodec/models/speech-48k")
     (folder / "index.html").write_text("<!doctype html><link rel=icon href=data:,>")
     handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@contextlib.contextmanager
-def chromium(*flags: str) -> Iterator[Any]:
-    """A browser that grants the microphone; what it captures comes from a file."""
-    reason = "playwright is not installed: no browser to drive"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if path is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    allowed = ["--no-sandbox", "--use-fake-ui-for-media-stream", *flags]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=allowed)
-        yield browser
-        browser.close()
+    with served(handler) as address:
+        yield address
 
 
 @contextlib.contextmanager
@@ -153,7 +133,7 @@ def test_a_microphone_is_coded_in_the_worker(
 ) -> None:
     source = tmp_path / "speech.wav"
     soundfile.write(source, np.tile(speech, 3), 48000, "PCM_16")
-    flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={source}")
+    flags = (*hearing(source), "--use-fake-ui-for-media-stream")
     with chromium(*flags) as browser, opened(browser, f"{site}/{shared}/index.html") as page:
         said = page.evaluate(
             """async (root) => {

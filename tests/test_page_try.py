@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import soundfile
 
 import audiodec
-from tests.page_tools import assemble, assert_fits, chromium, hearing, opened
+from tests.page_tools import assemble, assert_fits, chromium, hearing, opened, served
 from tests.serve_tools import Served
 
 if TYPE_CHECKING:
@@ -47,12 +46,8 @@ def plain(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "pages"
     assemble(folder)
     handler = partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with served(handler) as address:
+        yield f"{address}/"
 
 
 def take_example(page: Page) -> None:
