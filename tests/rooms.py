@@ -76,7 +76,7 @@ ROOMS = {
     ),
     "serve": room(
         "many streams batched through one model; WebSocket and RTP",
-        "bitstream", "call", "config", "playback", "rtp", "runtime",
+        "bitstream", "call", "config", "playback", "pretrained", "rtp", "runtime",
     ),
     "prepare": room("corpora as manifests, rooms, noisy pairs", "audio_files"),
     "evaluation": room(

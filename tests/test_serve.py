@@ -26,6 +26,7 @@ from websockets.sync.client import connect  # noqa: E402
 
 from audiodec.serve.limits import Limits  # noqa: E402
 from audiodec.serve.messages import Close, Hello, RequestError, parse, read_tokens  # noqa: E402
+from audiodec.serve.offer import Offer  # noqa: E402
 from audiodec.serve.pcm import to_pcm  # noqa: E402
 from audiodec.serve.server import serve  # noqa: E402
 from tests.serve_tools import UPGRADE, WAIT, Served, noise, refusal, through  # noqa: E402
@@ -197,7 +198,7 @@ def test_without_tokens_only_this_machine_and_no_web_page(
     start_server: Callable[..., Served],
 ) -> None:
     with pytest.raises(ConfigError, match="tokens"):
-        asyncio.run(serve([], "0.0.0.0", 0, Limits(), [], asyncio.Event()))
+        asyncio.run(serve(Offer([], Limits(), []), "0.0.0.0", 0, asyncio.Event()))
     with start_server() as server, pytest.raises(InvalidStatus):
         connect(server.url, origin="https://example.org").__enter__()
 

@@ -7,6 +7,7 @@ of them mean the same here: finish what is in hand, keep what is whole, and go.
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import sys
 import threading
@@ -48,13 +49,20 @@ class OrderlyEnd:
 
     Args:
         told: called by the first signal, between two bytecodes of the main thread.
+        hangup: called in its place by each SIGHUP of a program without a terminal, whose closing it
+            cannot be: service managers ask so for what the files hold now.
 
     Raises:
         ValueError: entered in another thread than the main one.
     """
 
-    def __init__(self, told: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        told: Callable[[], object] | None = None,
+        hangup: Callable[[], object] | None = None,
+    ) -> None:
         self._told, self._came = told, False
+        self._hangup = None if _has_terminal() else hangup
         self._before: dict[int, signal._HANDLER] = {}
         self._inside, self._lock = False, threading.Lock()
 
@@ -90,7 +98,9 @@ class OrderlyEnd:
             raise told from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._came or _told_in(sys.exc_info()[1]):  # it is on its way out
+        if self._hangup is not None and number == getattr(signal, "SIGHUP", None):
+            self._hangup()
+        elif self._came or _told_in(sys.exc_info()[1]):  # it is on its way out
             if number == getattr(signal, "SIGQUIT", None):
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
@@ -113,6 +123,15 @@ class OrderlyEnd:
         with self._lock:
             if self._inside:
                 _send(number)
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls this program, wherever its input and output go."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _told_in(error: BaseException | None) -> Told | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+STREAMS_PER_WORKER = 32  # streams that a core holds at least, both directions together
 MIN_COST_BYTES = 64  # bytes a message is charged at least: a flood of empty ones costs work too
 
 
@@ -23,7 +24,7 @@ class Limits:
         drain: seconds that open streams have to end when the server is told to.
     """
 
-    streams: int = 32
+    streams: int = STREAMS_PER_WORKER
     message: int = 65536
     rate: int = 1_000_000
     idle: float = 30.0

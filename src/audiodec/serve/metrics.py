@@ -10,12 +10,12 @@ STREAMS_BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
 
 
 class Metrics:
-    """Counters of one server, in a registry of their own."""
+    """Counters of one process, in a registry of their own."""
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        own = self._registry = CollectorRegistry()
+        own = self.registry = CollectorRegistry()
         self.open = Gauge("audiodec_streams", "Streams open now.", ["mode"], registry=own)
         self.opened = Counter("audiodec_opened", "Streams opened.", ["mode"], registry=own)
         self.refused = Counter(
@@ -49,4 +49,4 @@ class Metrics:
 
     def text(self) -> bytes:
         """Write all figures in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

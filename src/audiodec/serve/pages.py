@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from audiodec.serve.company import Company, Readiness
 from audiodec.serve.limits import Limits
 from audiodec.serve.metrics import Metrics
 from audiodec.serve.site import Site
 
-STREAMS, ROOMS = "/stream", "/room"  # addresses of WebSockets
 _END = b"\r\n\r\n"  # of a request
 
 
@@ -78,11 +78,21 @@ class OneRequest(ServerConnection):
         if self.request is None:
             self.transport.abort()
 
-    async def handshake(self, *args: Any, **options: Any) -> None:
+    async def handshake(
+        self, process_request: Any = None, process_response: Any = None, *args: Any, **options: Any
+    ) -> None:
         """Answer the first request, then let through what came behind it."""
+
+        def answering(*_: object) -> None:
+            self.loop.call_soon(self._let_through)  # the answer is written by then
+
         try:
-            await super().handshake(*args, **options)
+            await super().handshake(process_request, answering, *args, **options)
         finally:
+            self._let_through()
+
+    def _let_through(self) -> None:
+        if not self._answered:
             self._answered = True
             if self.request is not None:
                 self.transport.resume_reading()
@@ -92,7 +102,7 @@ class OneRequest(ServerConnection):
 
 def pages(
     fronts: Mapping[str, Front], site: Site | None, draining: Callable[[], bool],
-    limits: Limits, metrics: Metrics,
+    limits: Limits, metrics: Metrics, company: Company,
 ) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:  # fmt: skip
     """Answer requests; None lets one become a WebSocket.
 
@@ -100,6 +110,7 @@ def pages(
         fronts: by the address of their WebSockets.
         site: files for browsers.
         draining: whether the server is about to stop.
+        company: all processes that serve this address; whichever is asked speaks for all.
     """
 
     async def respond(connection: ServerConnection, request: Request) -> Response | None:
@@ -112,8 +123,8 @@ def pages(
             refusal.headers["Allow"] = "GET" if path in fronts else "GET, HEAD"
             return refusal
         if path in fronts:
-            return None if room(path) else full(connection)
-        response = page(connection, path)
+            return None if await room(path) else full(connection)
+        response = await page(connection, path)
         if response is None and site is not None and await site.send(connection, request, path):
             return connection.respond(HTTPStatus.OK, "")  # goes nowhere: it is answered, and closed
         if response is None:
@@ -123,22 +134,27 @@ def pages(
             response.body = b""  # the length stays, as that of a GET
         return response
 
-    def room(path: str) -> bool:
-        return not draining() and fronts[path].connections < limits.connections
+    async def room(path: str) -> bool:
+        if draining():
+            return False
+        return await company.connections(fronts[path].connections) < limits.connections
 
     def full(connection: ServerConnection) -> Response:
         metrics.refused.labels("full").inc()
         return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
 
-    def page(connection: ServerConnection, path: str) -> Response | None:
+    async def page(connection: ServerConnection, path: str) -> Response | None:
         if path == "/healthz":
+            if silent := ", ".join(await company.silent()):
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"silent: {silent}\n")
             return connection.respond(HTTPStatus.OK, "alive\n")
         if path == "/readyz":
-            if draining():
-                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
-            return connection.respond(HTTPStatus.OK, "ready\n")
+            said = Readiness.DRAINING if draining() else await company.readiness()
+            ready = said is Readiness.READY
+            status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+            return connection.respond(status, f"{said}\n")
         if path == "/metrics":
-            response = connection.respond(HTTPStatus.OK, metrics.text().decode())
+            response = connection.respond(HTTPStatus.OK, await company.figures())
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = metrics.content_type
             return response

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from audiodec.errors import AudioDecError
 from audiodec.serve.carrier import Carrier, Messages
+from audiodec.serve.company import Company
 from audiodec.serve.datagrams import Datagrams
 from audiodec.serve.engine import Engine, FullError
 from audiodec.serve.greeting import greet
@@ -36,6 +37,7 @@ class WebSockets:
         engines: by sample rate; the first is the default.
         datagrams: carry the streams that ask for RTP.
         tokens: that give access; none: everyone has it.
+        company: has places for streams.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class WebSockets:
         limits: Limits,
         tokens: Sequence[str],
         metrics: Metrics,
+        company: Company,
     ) -> None:
         self._engines, self._datagrams, self._limits = engines, datagrams, limits
-        self._tokens, self._metrics = tokens, metrics
+        self._tokens, self._metrics, self._company = tokens, metrics, company
         self._connections: dict[ServerConnection, asyncio.Task[None]] = {}
         self.draining = False
 
@@ -87,7 +90,7 @@ class WebSockets:
         try:
             hello = await greet(connection, Hello, self._limits, self._tokens)
             engine = self._engine(hello)
-            stream = self._open(hello, engine)
+            stream = await self._open(hello, engine)
         except RequestError as error:
             self._metrics.refused.labels(error.close.name.lower()).inc()
             raise
@@ -105,6 +108,7 @@ class WebSockets:
             raise
         finally:
             engine.close(stream)
+            self._company.give()
             self._metrics.open.labels(hello.mode).dec()
             self._metrics.closed.labels(reason).inc()
 
@@ -118,11 +122,18 @@ class WebSockets:
             raise RequestError("this model has several channels, RTP one", Close.INVALID)
         return self._engines[rate]
 
-    def _open(self, hello: Hello, engine: Engine) -> EncoderStream | DecoderStream:
+    async def _open(self, hello: Hello, engine: Engine) -> EncoderStream | DecoderStream:
         if self.draining:
             raise RequestError("the server is about to stop", Close.FULL)
-        if sum(map(len, self._engines.values())) >= self._limits.streams:
+        if not await self._company.take():
             raise RequestError("all streams are taken; try again later", Close.FULL)
+        try:
+            return self._open_in(engine, hello)
+        except RequestError:
+            self._company.give()
+            raise
+
+    def _open_in(self, engine: Engine, hello: Hello) -> EncoderStream | DecoderStream:
         try:
             if hello.mode == "decode":
                 return engine.open_decoder(hello.frames)
