@@ -96,13 +96,16 @@ def export_model(
     """Write a model folder; all of it appears at once, after the parity check.
 
     Args:
-        dtype: in which weights are stored, float16 or float32; codebooks are always float32.
-        for_browsers: write the graphs for WebAssembly, too, which takes as long again. Without
-            them browsers use the others, at half the speed.
+        network: The network, e.g. of `trained_network`.
+        model_id: The name that files made with it bear, up to 24 ASCII characters.
+        folder: The folder to write; it must not exist.
+        dtype: In which weights are stored, float16 or float32; codebooks are always float32.
+        for_browsers: Whether to write the graphs for WebAssembly, too, which takes as long again.
+            Without them browsers use the others, at half the speed.
 
     Raises:
-        ModelError: the folder exists, or a graph differs from torch by more than 1e-4.
-        ConfigError: the id does not fit an .adc header.
+        ModelError: The folder exists, or a graph differs from torch by more than 1e-4.
+        ConfigError: The id does not fit an .adc header.
     """
     info = from_data(ModelInfo, {"id": model_id, "codec": network.config, "files": {}}, "model")
     if folder.exists():

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from audiodec.arrays import Codes
 from audiodec.nn.concealment import ConcealmentNetwork
 from audiodec.nn.network import Network
 from audiodec.nn.quantizer import ResidualQuantizer
@@ -28,8 +29,6 @@ MAX_GRADIENT = 2.0
 SPECTRAL_WINDOWS = (512, 1024, 2048)  # samples
 WEIGHTS = {"mel": 1.0, "complex": 2.0, "magnitude": 2.0}
 LATENT_WEIGHT = 0.002  # in the spectral part: keeps guesses where the decoder knows its way
-
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
