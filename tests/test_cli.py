@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,9 +56,17 @@ def test_folders_keep_their_tree_and_report_what_failed(tmp_path: Path) -> None:
     (tmp_path / "in" / "bad.wav").write_text("no audio")
     result = run("encode", tmp_path / "in", tmp_path / "out")
     assert result.returncode == 1
-    assert "1 of 3 files" in result.stderr
+    assert "1 of 3 files could not be coded" in result.stderr
+    assert result.stderr.count("bad.wav") == 1
     assert (tmp_path / "out" / "deep" / "b.adc").is_file()
-    assert run("decode", tmp_path / "out", tmp_path / "back").returncode == 0
+    (tmp_path / "out" / "bad.adc").write_text("no speech")
+    shutil.copy(tmp_path / "out" / "a.adc", tmp_path / "out" / "\033[31m.adc")
+    result = run("decode", tmp_path / "out", tmp_path / "back")
+    assert result.returncode == 1
+    assert "1 of 4 files could not be decoded" in result.stderr
+    assert result.stderr.count("bad.adc") == 1
+    assert r"\x1b[31m.wav" in result.stderr
+    assert "\033" not in result.stderr
     assert soundfile.info(tmp_path / "back" / "a.wav").frames == 5000
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,7 +14,9 @@ from audiodec.adc import Progress
 from audiodec.audio_files.folder import list_folder
 from audiodec.audio_files.names import PIPE, printable
 from audiodec.audio_files.reading import describe_audio
-from audiodec.errors import AudioError
+from audiodec.errors import AudioDecError, AudioError
+
+T = TypeVar("T")
 
 Model = Annotated[
     str | None, typer.Option(help="Bundled model or model folder; the default if not given.")
@@ -131,3 +133,25 @@ def pairs(source: str, target: str, suffixes: set[str], to: str) -> list[tuple[s
     for output in outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
     return [(str(i), str(o)) for i, o in zip(inputs, outputs, strict=True)]
+
+
+def one_by_one(
+    jobs: Sequence[tuple[str, str]], code: Callable[[str, str], T]
+) -> Iterator[tuple[str, str, T]]:
+    """Give each job with what `code` makes of it. Of several, one that fails is told and left out;
+    a single one raises."""
+    for source, target in jobs:
+        try:
+            made = code(source, target)
+        except AudioDecError as error:
+            if len(jobs) == 1:
+                raise
+            console.print(f"skipped: {error}", soft_wrap=True)
+            continue
+        yield source, target, made
+
+
+def check_all(done: int, jobs: int, coded: str) -> None:
+    """Refuse to end well when a job was left out. Raises AudioDecError."""
+    if done < jobs:
+        raise AudioDecError(f"{jobs - done} of {jobs} files could not be {coded}")

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import audiodec
-from audiodec.adc import decode_file
-from audiodec.cli.common import Model, console, pairs, progress
-from audiodec.errors import AudioDecError
+from audiodec.adc import Decoded, decode_file
+from audiodec.audio_files.names import printable
+from audiodec.cli.common import Model, check_all, console, one_by_one, pairs, progress, warn
 
 
 def decode(
@@ -24,24 +24,19 @@ def decode(
 ) -> None:
     """Decode to the original's sample rate, channels and exact length."""
     codec = None if model is None else audiodec.load(model)
-    failed = 0
-    jobs = pairs(source, target, {".adc"}, ".wav")
-    for one, out in jobs:
-        try:
-            with progress(one, None) as tell:
-                decoded = decode_file(one, out, codec=codec, strict=strict, progress=tell)
-        except AudioDecError as error:
-            if len(jobs) == 1:
-                raise
-            console.print(f"skipped: {error}", soft_wrap=True)
-            failed += 1
-            continue
+    jobs, done = pairs(source, target, {".adc"}, ".wav"), 0
+
+    def code(one: str, out: str) -> Decoded:
+        with progress(one, None) as tell:
+            return decode_file(one, out, codec=codec, strict=strict, progress=tell)
+
+    for one, out, decoded in one_by_one(jobs, code):
+        done += 1
         seconds = decoded.samples / decoded.rate
         console.print(
-            f"{out}: {seconds:.2f} s, {decoded.rate} Hz, {decoded.channels} channel(s)",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"{printable(out)}: {seconds:.2f} s, {decoded.rate} Hz, {decoded.channels} channel(s)",
+            soft_wrap=True,
+        )
         if decoded.damage:
-            console.print(f"warning: {one}: {decoded.damage}", markup=False, soft_wrap=True)
-    if failed:
-        raise AudioDecError(f"{failed} of {len(jobs)} files could not be decoded")
+            warn([f"{printable(one)}: {decoded.damage}"])
+    check_all(done, len(jobs), "decoded")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import audiodec
-from audiodec.adc import BEAM_WIDTH, encode_file
+from audiodec.adc import BEAM_WIDTH, Coded, encode_file
 from audiodec.audio_files.names import AUDIO_SUFFIXES, printable
 from audiodec.cli.common import (
     BeamWidth,
@@ -17,13 +17,14 @@ from audiodec.cli.common import (
     Json,
     Model,
     Mono,
+    check_all,
     console,
     duration,
+    one_by_one,
     pairs,
     progress,
     warn,
 )
-from audiodec.errors import AudioDecError
 
 
 def encode(
@@ -37,26 +38,21 @@ def encode(
 ) -> None:
     """Code speech: any format libsndfile reads, any sample rate and channel count."""
     codec = audiodec.load(model)
-    failed, done = 0, list[dict[str, Any]]()
-    jobs = pairs(source, target, AUDIO_SUFFIXES, ".adc")
-    for one, out in jobs:
-        try:
-            with progress(one, duration(one)) as tell:
-                coded = encode_file(
-                    one,
-                    out,
-                    codec=codec,
-                    bitrate=bitrate,
-                    beam_width=beam_width,
-                    mono=mono,
-                    progress=tell,
-                )
-        except AudioDecError as error:
-            if len(jobs) == 1:
-                raise
-            console.print(f"skipped: {error}", soft_wrap=True)
-            failed += 1
-            continue
+    jobs, done = pairs(source, target, AUDIO_SUFFIXES, ".adc"), list[dict[str, Any]]()
+
+    def code(one: str, out: str) -> Coded:
+        with progress(one, duration(one)) as tell:
+            return encode_file(
+                one,
+                out,
+                codec=codec,
+                bitrate=bitrate,
+                beam_width=beam_width,
+                mono=mono,
+                progress=tell,
+            )
+
+    for one, out, coded in one_by_one(jobs, code):
         kbps = coded.payload_bytes * 8 / coded.seconds / 1000
         overhead = 100 * (coded.total_bytes / coded.payload_bytes - 1)
         resampled = "" if coded.rate == codec.sample_rate else f", resampled from {coded.rate} Hz"
@@ -69,5 +65,4 @@ def encode(
         done.append({"input": one, "output": out, "seconds": coded.seconds} | asdict(coded))
     if as_json:
         typer.echo(json.dumps(done))
-    if failed:
-        raise AudioDecError(f"{failed} of {len(jobs)} files could not be coded")
+    check_all(len(done), len(jobs), "coded")
