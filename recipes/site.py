@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
@@ -76,5 +77,13 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 def command_line() -> str:
     """Every command with its arguments and options, as typer documents it."""
     command = typer.main.get_command(app)
+    write_out(command)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name=NAME), name=NAME)
     return text.replace(f"# `{NAME}`\n", "# Command line\n", 1).replace("```console\n$ ", "```sh\n")
+
+
+def write_out(command: Any) -> None:
+    """Let lists of commands have their whole first paragraph: click would cut it at 45 letters."""
+    command.short_help = " ".join((command.help or "").split("\n\n")[0].split())
+    for below in getattr(command, "commands", {}).values():
+        write_out(below)
