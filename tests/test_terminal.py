@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,6 @@ def commands(group: object, before: tuple[str, ...] = ()) -> list[tuple[str, ...
 @pytest.mark.parametrize("words", commands(get_command(app)), ids=" ".join)
 def test_help_fits_a_terminal(say: Say, words: tuple[str, ...]) -> None:
     assert fits(say(*words, "--help"))
+    command = reduce(lambda group, name: group.commands[name], words, get_command(app))
+    summary = (command.help or "").split("\n\n")[0].strip()
+    assert "\n" not in summary  # it would break the line in the list of commands, too

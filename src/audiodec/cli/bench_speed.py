@@ -30,8 +30,10 @@ def speed(
     rounds: Annotated[int, typer.Option(min=3, help="Turns that every codec has.")] = 15,
     as_json: Json = False,
 ) -> None:
-    """Measure real-time factor, packet time, memory, size and operations of codecs, on one thread
-    each."""
+    """Measure real-time factor, packet time, memory, size and operations of codecs.
+
+    Each runs on one thread.
+    """
     from rich.progress import track
 
     import audiodec

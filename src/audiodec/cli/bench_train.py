@@ -28,8 +28,10 @@ def throughput(
     devices: DevicesOption = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure the seconds of audio a second that each stage of a recipe trains on, with the bundled
-    clip."""
+    """Measure the seconds of audio a second that each stage of a recipe trains on.
+
+    It trains on the bundled clip.
+    """
     try:
         import torch
 

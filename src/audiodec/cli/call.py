@@ -69,8 +69,10 @@ def start(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Talk to one other over the network: each end names the other's address, or a room. Ctrl-C
-    hangs up."""
+    """Talk to one other over the network: each end names the other's address, or a room.
+
+    Ctrl-C hangs up.
+    """
     if context.invoked_subcommand is not None:
         return
     import audiodec
