@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import audiodec
+from audiodec.evaluation.stream_workers import combined, side_by_side
 from audiodec.evaluation.streams import CLOCKS, STREAM_COUNTS, Load, held, measure
 
 
@@ -34,6 +35,26 @@ def test_measures_real_ticks(small: audiodec.Codec) -> None:
         assert row.deadline == 20  # ms: two frames of 160 samples at 16 kHz
         assert 0 < row.median <= row.p99
         assert 0 < row.cpu_median <= row.cpu_p99
+
+
+def test_processes_are_measured_side_by_side(small: audiodec.Codec) -> None:
+    with side_by_side(small.runtime, 2) as measured:
+        together = measured(3, 20, 2)
+    assert together.streams == 6
+    assert together.deadline == 20
+    assert 0 < together.median <= together.p99
+    slowest = combined([Load(4, 10, 1, 5, 2, 6), Load(4, 10, 3, 4, 1, 7)])
+    assert slowest == Load(8, 10, 3, 5, 2, 7)
+
+
+@pytest.mark.parametrize("per_stream", [0.09, 0.5, 3.0])
+def test_finds_the_most_streams_of_several_processes(per_stream: float) -> None:
+    def measured(count: int) -> Load:
+        return combined([load(count, per_stream)] * 2)
+
+    best = held([measured(count) for count in STREAM_COUNTS], "p99", measured, workers=2)
+    most = min(int(9 / per_stream), STREAM_COUNTS[-1])
+    assert (best.streams if best else 0) == 2 * most
 
 
 def test_json_from_the_command_line(small_folder: Path) -> None:

@@ -14,6 +14,7 @@ from audiodec.audio_files.names import printable
 from audiodec.cli.bench import bench
 from audiodec.cli.bench_codebooks import codebooks
 from audiodec.cli.bench_live import live
+from audiodec.cli.bench_load import load
 from audiodec.cli.bench_loss import loss
 from audiodec.cli.bench_paper import paper
 from audiodec.cli.bench_quality import quality
@@ -48,7 +49,18 @@ app.command()(statistics)
 app.command()(serve)
 app.command()(tokenize)
 app.command("import")(import_published)
-for measurement in (live, quality, report, speed, loss, paper, streams, codebooks, robustness):
+for measurement in (
+    live,
+    quality,
+    report,
+    speed,
+    loss,
+    load,
+    paper,
+    streams,
+    codebooks,
+    robustness,
+):
     bench.command()(measurement)
 bench.command("train")(throughput)
 app.add_typer(bench, name="bench")

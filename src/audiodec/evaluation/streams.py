@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,19 +61,15 @@ def measure(runtime: Runtime, streams: int, ticks: int, frames: int = 1) -> Load
     return Load(streams, 1000 * format.seconds, *map(float, (median, p99, cpu_median, cpu_p99)))
 
 
-def table(runtime: Runtime, ticks: int, frames: int = 1) -> Iterator[Load]:
-    """Measure each of `STREAM_COUNTS`, one after the other."""
-    for count in STREAM_COUNTS:
-        yield measure(runtime, count, ticks, frames)
-
-
-def held(loads: list[Load], clock: str, measured: Callable[[int], Load]) -> Load | None:
+def held(
+    loads: list[Load], clock: str, measured: Callable[[int], Load], workers: int = 1
+) -> Load | None:
     """Find the most streams inside their deadline, between the last row of a table that is and the
     next one.
 
     Args:
         clock: one of `CLOCKS`.
-        measured: gives a further row.
+        measured: gives a further row, of so many streams in each of the workers.
 
     Returns:
         None when not even the first of the table fits.
@@ -84,8 +80,8 @@ def held(loads: list[Load], clock: str, measured: Callable[[int], Load]) -> Load
             above = load
             break
         best = load
-    while best and above and above.streams - best.streams > 1:
-        load = measured((best.streams + above.streams) // 2)
+    while best and above and above.streams - best.streams > workers:
+        load = measured((best.streams + above.streams) // 2 // workers)
         if getattr(load, clock) > load.deadline:
             above = load
         else:
