@@ -54,16 +54,20 @@ def fits(text: str) -> bool:
         "bench latency --windows 10 --model small",
         "bench live --model small --processing 0.5",
         "bench codebooks in.wav --model small",
-        "bench streams --ticks 100 --model small",
-        "bench speed --rounds 3 --codec small --codec opus-fullband --bitrate 6 --bitrate 12",
-        "bench robustness in.wav --model small",
-        "bench loss in.wav --loss 0.1 --metric ESTOI",
+        pytest.param("bench streams --ticks 100 --model small", marks=pytest.mark.slow),
+        pytest.param(
+            "bench speed --rounds 3 --codec small --codec opus-fullband --bitrate 6 --bitrate 12",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("bench robustness in.wav --model small", marks=pytest.mark.slow),
+        pytest.param("bench loss in.wav --loss 0.1 --metric ESTOI", marks=pytest.mark.slow),
     ],
 )
 def test_commands_fit_a_terminal(say: Say, command: str) -> None:
     assert fits(say(*command.split()))
 
 
+@pytest.mark.slow
 def test_scores_known_already_fit_with_every_metric_that_needs_no_model(say: Say) -> None:
     command = "bench quality in.wav --out scores --codec ours --codec opus --codec opus-fullband"
     metrics = ["ESTOI", "STOI", "mel distance", "SNR dB", "SI-SDR", "MCD", "LSD"]
