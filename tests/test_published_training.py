@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +18,16 @@ import pytest
 import soundfile
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 import audiodec
 from audiodec.config import CodecConfig, from_data
 from audiodec.export.onnx import export_model
+from audiodec.pretrained import INFO, WEIGHTS
 from audiodec.training import checkpoint
 from audiodec.training.recipe_file import load_recipe
 from audiodec.training.trainer import Trainer
-from tests.conftest import SPEECH
+from tests.conftest import SPEECH, MadeOnce
 
 SEANET: dict[str, Any] = {
     "sample_rate": 16000,
@@ -44,13 +49,31 @@ ADVERSARIAL = {
 
 @pytest.fixture
 def recipe_file(tmp_path: Path) -> Path:
+    return write_recipe(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def autoencoder(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with float32 weights: the first stage alone."""
+
+    def make(folder: Path) -> None:
+        place = tmp_path_factory.mktemp("autoencoder")
+        recipe = change(write_recipe(place), stages=[METRIC])
+        Trainer.start(load_recipe(recipe), place / "run").fit()
+        network = checkpoint.trained_network(place / "run")
+        export_model(network, "ae", folder, torch.float32, for_browsers=False)
+
+    return made_once("autoencoder", make)
+
+
+def write_recipe(folder: Path) -> Path:
     """Both stages on the bundled clip."""
-    (tmp_path / "speech").mkdir()
-    (tmp_path / "speech" / "clip.flac").write_bytes(SPEECH.read_bytes())
+    (folder / "speech").mkdir()
+    (folder / "speech" / "clip.flac").write_bytes(SPEECH.read_bytes())
     data = {
         "codec": SEANET,
         "data": {
-            "crop": 0.25, "batch": 2, "sources": [{"path": str(tmp_path / "speech")}],
+            "crop": 0.25, "batch": 2, "sources": [{"path": str(folder / "speech")}],
             "speed_probability": 0, "lowpass_probability": 0,
         },
         "quantization": {
@@ -60,7 +83,7 @@ def recipe_file(tmp_path: Path) -> Path:
         "stages": [METRIC, ADVERSARIAL],
         "precision": "32-true",
     }  # fmt: skip
-    path = tmp_path / "small.yaml"
+    path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(data))
     return path
 
@@ -128,18 +151,16 @@ def test_weight_norm_is_folded_away_by_export(recipe_file: Path, tmp_path: Path)
     assert model.decode(model.encode(audio), 2000).shape == (2000,)
 
 
-def test_vocoder_on_a_frozen_autoencoder(recipe_file: Path, tmp_path: Path) -> None:
+def test_vocoder_on_a_frozen_autoencoder(
+    recipe_file: Path, autoencoder: Path, tmp_path: Path
+) -> None:
     """Autoencoder, statistics, vocoder: then the vocoder decodes the autoencoder's codes."""
-    Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(
-        checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model", for_browsers=False
-    )
     decoder = {
         "kind": "hifigan", "channels": 16, "strides": [5, 4], "kernels": [3], "groups": 3,
         "dilations": [1, 3],
     }  # fmt: skip
     path = change(
-        recipe_file, codec={**SEANET, "decoder": decoder}, init=str(tmp_path / "model"),
+        recipe_file, codec={**SEANET, "decoder": decoder}, init=str(autoencoder),
         stages=[ADVERSARIAL], statistics=str(tmp_path / "stats.npy"),
     )  # fmt: skip
     command = [
@@ -159,21 +180,17 @@ def test_vocoder_on_a_frozen_autoencoder(recipe_file: Path, tmp_path: Path) -> N
     export_model(vocoder, "voc", tmp_path / "vocoder", for_browsers=False)
     audio = np.random.default_rng(0).normal(0, 0.1, 2000).astype(np.float32)
     whole = audiodec.load(tmp_path / "vocoder")
-    composed = audiodec.load(encoder=tmp_path / "model", decoder=tmp_path / "vocoder")
-    codes = audiodec.load(tmp_path / "model").encode(audio)
+    composed = audiodec.load(encoder=autoencoder, decoder=tmp_path / "vocoder")
+    codes = audiodec.load(autoencoder).encode(audio)
     assert np.array_equal(composed.encode(audio), codes)
     np.testing.assert_array_equal(composed.decode(codes), whole.decode(codes))
     assert composed.info.weights_hash == whole.info.weights_hash  # who can decode its files
 
 
 def test_a_run_from_a_model_survives_a_kill_before_its_first_checkpoint(
-    recipe_file: Path, tmp_path: Path
+    recipe_file: Path, autoencoder: Path, tmp_path: Path
 ) -> None:
-    Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(
-        checkpoint.trained_network(tmp_path / "ae"), "ae", tmp_path / "model", for_browsers=False
-    )
-    path = change(recipe_file, init=str(tmp_path / "model"), stages=[METRIC])
+    path = change(recipe_file, init=str(autoencoder), stages=[METRIC])
     started = Trainer.start(load_recipe(path), tmp_path / "run")  # and killed here
     resumed = Trainer.resume(tmp_path / "run")
     assert started.started
@@ -183,56 +200,40 @@ def test_a_run_from_a_model_survives_a_kill_before_its_first_checkpoint(
 
 
 def test_a_decoder_trained_on_an_imported_models_codes_composes_with_it(
-    recipe_file: Path, tmp_path: Path
+    recipe_file: Path, autoencoder: Path, tmp_path: Path
 ) -> None:
     """float32 weights as `import` writes them, float16 ones as `export` does: same codebooks."""
-    Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(
-        checkpoint.trained_network(tmp_path / "ae"),
-        "ae",
-        tmp_path / "a",
-        torch.float32,
-        for_browsers=False,
-    )
-    path = change(recipe_file, init=str(tmp_path / "a"), stages=[ADVERSARIAL])
+    path = change(recipe_file, init=str(autoencoder), stages=[ADVERSARIAL])
     Trainer.start(load_recipe(path), tmp_path / "run").fit()
     export_model(
         checkpoint.trained_network(tmp_path / "run"), "b", tmp_path / "b", for_browsers=False
     )
-    assert audiodec.load(encoder=tmp_path / "a", decoder=tmp_path / "b").info.id == "b"
+    assert audiodec.load(encoder=autoencoder, decoder=tmp_path / "b").info.id == "b"
 
 
-def test_composing_with_other_codebooks_is_refused(recipe_file: Path, tmp_path: Path) -> None:
-    for name, seed in (("a", 0), ("b", 1)):
-        recipe = load_recipe(change(recipe_file, stages=[METRIC], seed=seed))
-        Trainer.start(recipe, tmp_path / "runs" / name).fit()
-        export_model(
-            checkpoint.trained_network(tmp_path / "runs" / name),
-            name,
-            tmp_path / name,
-            for_browsers=False,
-        )
+def test_composing_with_other_codebooks_is_refused(autoencoder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(autoencoder, tmp_path / "other")
+    weights = load_file(other / WEIGHTS)
+    weights["quantizer.codebooks"] += 1e-6
+    save_file(weights, other / WEIGHTS)
+    about = json.loads((other / INFO).read_text())
+    about["files"][WEIGHTS] = hashlib.sha256((other / WEIGHTS).read_bytes()).hexdigest()
+    (other / INFO).write_text(json.dumps(about))
     with pytest.raises(audiodec.ModelError, match="different codebooks"):
-        audiodec.load(encoder=tmp_path / "a", decoder=tmp_path / "b")
+        audiodec.load(encoder=autoencoder, decoder=other)
     with pytest.raises(audiodec.ModelError, match="do not fit: sample_rate"):
-        audiodec.load(encoder=tmp_path / "a", decoder="speech-48k")
+        audiodec.load(encoder=autoencoder, decoder="speech-48k")
 
 
-def test_denoising_learns_encoder_only(recipe_file: Path, tmp_path: Path) -> None:
-    Trainer.start(load_recipe(change(recipe_file, stages=[METRIC])), tmp_path / "ae").fit()
-    export_model(
-        checkpoint.trained_network(tmp_path / "ae"),
-        "ae",
-        tmp_path / "model",
-        torch.float32,
-        for_browsers=False,
-    )
+def test_denoising_learns_encoder_only(
+    recipe_file: Path, autoencoder: Path, tmp_path: Path
+) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 16000)
     (tmp_path / "noise").mkdir()
     soundfile.write(tmp_path / "noise" / "n.wav", noise, 16000)
     data = yaml.safe_load(recipe_file.read_text())["data"]
     path = change(
-        recipe_file, init=str(tmp_path / "model"), stages=[{**METRIC, "trainable": ["encoder"]}],
+        recipe_file, init=str(autoencoder), stages=[{**METRIC, "trainable": ["encoder"]}],
         data={**data, "noise": [str(tmp_path / "noise")], "snr": [0, 5]},
     )  # fmt: skip
     trainer = Trainer.start(load_recipe(path), tmp_path / "run")
