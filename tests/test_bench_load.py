@@ -47,7 +47,7 @@ def test_clients_hear_themselves_and_nobody_else(
         assert len(latencies) == 20
         assert min(latencies) > 0
         # As if the server answered one with what is another's.
-        mixed = dataclasses.replace(one, packets=two.packets, decoded=two.decoded)
+        mixed = dataclasses.replace(one, packets=two.packets, foreign=two.foreign)
         if kind == "decode":
             mixed = dataclasses.replace(one, decoded=two.decoded)
         with pytest.raises((LoadError, ExceptionGroup)):
@@ -88,6 +88,7 @@ def test_a_ramp_and_clients_that_come_and_go(small_folder: Path, tmp_path: Path)
     assert step["memory"] > 1
     soak = result["soak"]
     assert soak["wrong"] == []
+    assert any(name.startswith("closed_total") for name in soak["counted"])
     assert soak["packets"] > 0
     assert set(soak["ended"]) <= {"complete"}
     assert np.isfinite([look["memory"] for look in soak["looks"]]).all()

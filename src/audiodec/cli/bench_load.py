@@ -127,6 +127,8 @@ def _print(
         typer.echo(f"{count:6d} ended: {how}")
     for how, count in sorted(soaked.misbehaved.items()):
         typer.echo(f"{count:6d} misbehaved: {how}")
+    for what, value in soaked.counted.items():
+        typer.echo(f"{value:6.0f} {what} by the server")
     memory = [look.memory for look in soaked.looks]
     typer.echo(f"memory: {memory[0]:.0f} MB at first, {memory[-1]:.0f} MB at last, "
                f"{max(memory):.0f} MB at most")  # fmt: skip

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import psutil
 
 from audiodec.errors import ConfigError
 from audiodec.serve.address import is_loopback
+
+COUNTERS = re.compile(
+    r'^audiodec_((?:refused|closed|datagrams_dropped)_total{reason="\w+"}) (\S+)$', re.MULTILINE
+)
 
 
 class Server:
@@ -32,6 +38,14 @@ class Server:
     def memory(self) -> float:
         """Add up the memory that is its own, MB."""
         return float(sum(each.memory_full_info().uss for each in self._family())) / 1e6
+
+    def counted(self) -> dict[str, float]:
+        """Read what it has refused, closed and dropped, by reason; empty where that is hidden."""
+        page = self.url.replace("ws", "http", 1).rsplit("/", 1)[0] + "/metrics"
+        with suppress(OSError), urllib.request.urlopen(page, timeout=10) as response:
+            text = response.read().decode()
+            return {name: float(value) for name, value in COUNTERS.findall(text)}
+        return {}
 
     def _family(self) -> list[psutil.Process]:
         if self._process is None:

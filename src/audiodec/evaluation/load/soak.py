@@ -49,6 +49,7 @@ class Soak:
         misbehaved: how those ended that did not.
         wrong: what may not happen, in words.
         packets: answered and checked.
+        counted: by the server: what it refused, closed and dropped, by reason, the ramp included.
     """
 
     looks: list[Look] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Soak:
     misbehaved: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     packets: int = 0
+    counted: dict[str, float] = field(default_factory=dict)
 
 
 async def soak(
@@ -106,6 +108,7 @@ async def soak(
         on_look(look)
     over.set()
     await asyncio.gather(*places)
+    result.counted = await asyncio.to_thread(server.counted)
     return result
 
 

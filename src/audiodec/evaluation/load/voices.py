@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,12 +23,14 @@ class Voice:
         sound: messages of 16-bit sound, a packet's worth each.
         packets: what a server has to make of them.
         decoded: [samples], what it has to make of the packets.
+        foreign: packets of all other voices.
     """
 
     format: PacketFormat
     sound: list[bytes]
     packets: list[bytes]
     decoded: Samples
+    foreign: frozenset[bytes] = frozenset()
 
 
 def make_voices(codec: Codec, count: int, seconds: float, frames: int) -> list[Voice]:
@@ -46,4 +48,9 @@ def make_voices(codec: Codec, count: int, seconds: float, frames: int) -> list[V
         decoded = np.concatenate([decoder.decode(packet) for packet in coded])
         sound = [pcm[i : i + 2 * size] for i in range(0, len(pcm), 2 * size)]
         voices.append(Voice(format, sound, coded, decoded))
-    return voices
+    return [
+        replace(
+            own, foreign=frozenset(p for each in voices if each is not own for p in each.packets)
+        )
+        for own in voices
+    ]
