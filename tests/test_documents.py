@@ -90,7 +90,7 @@ SETUP = {
 # What people do before a block.
 FIRST = {"docs/listening.md": {"listen analyse": answer}}
 # Blocks that are not run, by reason: whoever adds one changes this number and says why.
-SKIPPED = {"make": 3, "installs": 3, "microphone": 1, "corpus": 9}
+SKIPPED = {"make": 3, "installs": 3, "microphone": 1, "corpus": 9, "containers": 2}
 GENERATED = ROOT / "docs" / "reference" / "cli.md"  # by recipes/site.py, whose build checks links
 PAGES_WITH_CODE = [page for page in PAGES if read_blocks(page)]
 SLOW = [page for page in PAGES if any(b.directive == "slow" for b in read_blocks(page))]
@@ -104,7 +104,7 @@ def folder(tmp_path: Path) -> Path:
     for name in ("my-recordings/one.flac", "clips/a.wav", "clips/b.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         soundfile.write(tmp_path / name, samples[: 2 * rate] if "b" in name else samples, rate)
-    for name in ("recipes", "examples"):
+    for name in ("recipes", "examples", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
