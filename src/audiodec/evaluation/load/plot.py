@@ -48,10 +48,13 @@ def draw(steps: Sequence[Step], looks: Sequence[Look], deadline: float, path: Pa
 
 
 def _beside(axis: Any, x: Sequence[float], y: Sequence[float], name: str, shape: Any) -> None:
-    """Draw a second quantity, from zero, with an axis of its own, and the names of all."""
+    """Draw a second quantity, from zero, with an axis of its own; name all above the panel."""
     other = axis.twinx()
     other.plot(x, y, color=GREEN, marker=shape, label=name)
     other.set(ylabel=name, ylim=(0, 1.3 * max(y)))
     lines = [*axis.get_lines(), *other.get_lines()]
-    axis.legend(lines, [line.get_label() for line in lines], loc="upper left", fontsize="small")
+    names = [line.get_label() for line in lines]
+    axis.legend(
+        lines, names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize="small"
+    )
     axis.grid(alpha=0.3)
