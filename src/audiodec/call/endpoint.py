@@ -159,7 +159,7 @@ class Endpoint:
             self._ended, self._report_at = True, 0.0
 
     def hang_up(self, now: float) -> list[bytes]:
-        """End the call.
+        """End the call for both ends.
 
         Args:
             now: Seconds.
