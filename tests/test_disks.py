@@ -31,6 +31,8 @@ def mounted(script: str, *arguments: object) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.optional
 def test_a_read_only_system_without_temporary_folders(small_folder: Path, tmp_path: Path) -> None:
+    if Path(sys.prefix).is_relative_to("/tmp"):
+        pytest.skip("this checkout is in /tmp, which the test hides")
     (tmp_path / "model").mkdir()
     for path in small_folder.iterdir():
         (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
