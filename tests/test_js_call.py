@@ -118,6 +118,17 @@ def test_python_and_javascript_hold_a_call(
         assert similarity(np.concatenate(heard), spoken.ravel()) > 0.4
 
 
+def test_a_damaged_hello_is_refused_and_ends_no_call(codec: audiodec.Codec) -> None:
+    """One bit makes the form of a hello that of version 0.7, which is told to be updated."""
+    hello, nothing = bytearray(Endpoint(codec).poll(START)[0]), np.zeros(0, np.float32)
+    assert hello[:4] == b"ADc3"
+    hello[3] ^= 2
+    with other_end(codec) as there:
+        there.step(START, [bytes(hello)], nothing, end=False)
+        assert there.refused is None
+        assert there.summary["refused"] == 1
+
+
 def test_ends_of_different_packets_refuse_each_other(codec: audiodec.Codec) -> None:
     here, nothing = Endpoint(codec, frames=1), np.zeros(0, np.float32)
     with other_end(codec, framesPerPacket=3) as there:

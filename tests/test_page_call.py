@@ -243,9 +243,6 @@ def test_a_page_and_a_python_end_talk_over_a_bad_way(
     assert score > 2.0
 
 
-# It passed, and it has hung: until the cause is known, it runs where somebody looks on.
-@pytest.mark.optional
-@in_real_time
 def test_a_hostile_end_harms_nobody(
     browser: Browser, server: Served, codec: audiodec.Codec
 ) -> None:

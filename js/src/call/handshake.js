@@ -16,6 +16,7 @@ const FAMILY = "ADc"; // what every hello begins with
 // An end greets in two forms that differ in this alone: ends that know only the first need no more.
 const BASIC = new TextEncoder().encode(`${FAMILY}2`);
 const COMPACT = new TextEncoder().encode(`${FAMILY}3`);
+const OLDER = new TextEncoder().encode(`${FAMILY}1`);
 const NONCE_SIZE = 16;
 const TAG_SIZE = 32;
 const SIZE = 52 + TAG_SIZE;
@@ -100,7 +101,9 @@ export class Handshake {
    * @throws {ModelError} the other end speaks with another model, packet size or protocol
    */
   async receive(data) {
-    if (data[3] === 0x31) {
+    const [tag, body] = [data.slice(-TAG_SIZE), data.slice(0, -TAG_SIZE)];
+    const authentic = await crypto.subtle.verify("HMAC", await this._key, tag, body);
+    if (same(data.subarray(0, 4), OLDER) && authentic) {
       throw new ModelError("the other end runs audiodec 0.7 or older: update it");
     }
     if (data.length !== SIZE) throw new FormatError(`a hello of ${data.length} bytes`);
@@ -116,8 +119,7 @@ export class Handshake {
     ) {
       throw new FormatError("not the hello of another end");
     }
-    const [tag, body] = [data.slice(52), data.slice(0, 52)];
-    if (!(await crypto.subtle.verify("HMAC", await this._key, tag, body))) {
+    if (!authentic) {
       throw new FormatError("a hello made with another key");
     }
     if (!same(nonce, this._theirs)) this._meet(nonce, answers, data.slice(42, 51));
